@@ -1,0 +1,140 @@
+"""One error tree: the class says whose fault it is and how drd exits, the instance what to do.
+
+Exit codes are a contract (``drctl --help`` lists them). A foreign exception that crosses the door
+of a room is a bug: each adapter turns what its library raises into one of these.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+EXIT_CODES: Final[dict[int, str]] = {
+    0: "done (garbage objects in the bucket: done, with a warning)",
+    1: "failed, or several failures of different causes",
+    2: "usage, configuration, or an unreadable secret",
+    3: "some done, some not",
+    10: "no such image, pool, point, repository, or snapshot for level 4",
+    11: "damage, or a missing pack",
+    12: "key missing or wrong",
+    13: "store unreachable or access denied",
+    14: "source unreachable or access denied",
+    15: "refused for safety",
+}
+
+
+class DrdError(Exception):
+    """Something failed.
+
+    Args:
+        message: one sentence, who is at fault and what happened.
+        about: the object that it is about (image, key, point, path); ``""`` when there is none.
+        hint: what to do next; ``""`` when nothing can be said.
+    """
+
+    exit_code: ClassVar[int] = 1
+    code: ClassVar[str] = "failed"
+
+    def __init__(self, message: str, *, about: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.about = about
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Message and object in one line."""
+        return f"{self.message} [{self.about}]" if self.about else self.message
+
+
+class UsageError(DrdError):
+    """The command line is wrong."""
+
+    exit_code = 2
+    code = "usage"
+
+
+class ConfigError(DrdError):
+    """The configuration is wrong, or a secret that it names cannot be read."""
+
+    exit_code = 2
+    code = "config"
+
+
+class NotFoundError(DrdError):
+    """No such image, pool, point, repository or snapshot."""
+
+    exit_code = 10
+    code = "not-found"
+
+
+class IntegrityError(DrdError):
+    """Bytes are not what they were when they were written, or are gone."""
+
+    exit_code = 11
+    code = "damage"
+
+
+class KeyAccessError(DrdError):
+    """A key is missing, wrong, or not allowed to this role."""
+
+    exit_code = 12
+    code = "key"
+
+
+class StoreError(DrdError):
+    """The store cannot be reached, or refuses."""
+
+    exit_code = 13
+    code = "store"
+
+
+class TransientStoreError(StoreError):
+    """The store failed in a way that may pass: timeouts, 503, broken connections. Worth a retry."""
+
+    code = "store"
+
+
+class ObjectMissingError(StoreError):
+    """The store answers, and has no object of that name (or version)."""
+
+    code = "store-missing"
+
+
+class ObjectExistsError(StoreError):
+    """The name is taken already: a conditional PUT lost (HTTP 412, or EEXIST)."""
+
+    code = "store-exists"
+
+
+class SourceError(DrdError):
+    """The source cannot be reached, or refuses."""
+
+    exit_code = 14
+    code = "source"
+
+
+class RefusedError(DrdError):
+    """drd could, and will not: it would put data at risk."""
+
+    exit_code = 15
+    code = "refused"
+
+
+class CrashError(BaseException):
+    """A test's simulated death of the process; derives from BaseException so nothing catches it."""
+
+
+def common_exit_code(codes: list[int], *, some_done: bool) -> int:
+    """Exit code of a command that met several failures.
+
+    Args:
+        codes: exit code of each failure, in any order; empty when nothing failed.
+        some_done: whether something else succeeded.
+
+    Returns:
+        0 without failures; 3 when some succeeded; else the common cause, or 1 when causes differ.
+    """
+    if not codes:
+        return 0
+    if some_done:
+        return 3
+    return codes[0] if len(set(codes)) == 1 else 1
