@@ -1,0 +1,38 @@
+# The front door. `make demo` and `make test` are all the set-up there is.
+SHELL := /usr/bin/env bash
+BIN := .venv/bin
+CODE := $(wildcard src tests lab tools benchmarks reader)
+LAB ?= .lab
+.PHONY: run demo lab test cover check format bench docs wheel lock clean
+
+run: .venv/made                     ## start what a user starts
+	$(BIN)/drctl --help
+demo: .venv/made                    ## an image backed up, changed, verified, restored
+	tools/demo.sh
+lab: servers                        ## leave Ceph, RGW and MinIO running in $(LAB)
+	$(BIN)/python -m lab up $(LAB) --rgw
+test: servers                       ## all tests, with real servers; ARGS="tests/unit -k name"
+	$(BIN)/pytest $(ARGS)
+cover: servers
+	$(BIN)/pytest --cov --cov-report=term-missing $(ARGS)
+check: .venv/made wheel
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy $(CODE)
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_sizes.py
+	$(BIN)/python tools/check_pins.py
+format: .venv/made
+	$(BIN)/ruff check --fix-only --exit-zero $(CODE) && $(BIN)/ruff format $(CODE)
+bench: servers
+	$(BIN)/python -m benchmarks $(ARGS)
+docs: .venv/made
+	$(BIN)/python tools/check_links.py
+wheel: .venv/made                   ## the wheel, and beside it its bill of materials
+	tools/wheel.sh
+lock:                               ## pin anew; ARGS="--upgrade-package NAME"
+	tools/lock.sh $(ARGS)
+servers: .venv/made
+	tools/servers.sh
+.venv/made: requirements/dev.txt pyproject.toml tools/venv.sh
+	tools/venv.sh

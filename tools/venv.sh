@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Make .venv from requirements/dev.txt (pinned, with hashes) and install drd into it, editable.
+# The interpreter: $PYTHON, else the first python3 that is new enough. Made anew when the pins change.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:-python3 python3.11 python3.12 python3.13 /usr/bin/python3}; do
+    if command -v "$candidate" >/dev/null && new_enough "$candidate"; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  echo "error: no Python >= 3.11 found. Debian 12: apt-get install python3 python3-venv" >&2
+  return 1
+}
+
+python=$(find_python)
+"$python" -c 'import ensurepip, venv' 2>/dev/null || tools/apt.sh python3-venv
+
+pins=$(sha256sum requirements/dev.txt | cut -d' ' -f1)
+if [[ $(cat .venv/pins 2>/dev/null) != "$pins" ]]; then
+  "$python" -m venv --clear .venv
+  .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+    -r requirements/dev.txt
+  echo "$pins" >.venv/pins
+fi
+.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+touch .venv/made
