@@ -1,0 +1,94 @@
+"""Names of objects in the bucket (``docs/format.md``, Objects). Kind first, so that credentials can
+be cut by prefix; names of pools, images and databases never appear."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from drd.errors import IntegrityError
+
+MAX_SEQ: Final = 10**10 - 1
+
+FORMAT_PREFIX: Final = "format/"
+TRUST_PREFIX: Final = "trust/"
+READER_PREFIX: Final = "reader/"
+
+_MANIFEST: Final = re.compile(r"m/([0-9a-f]{32})/([0-9a-f]{32})/([0-9]{10})")
+_NUMBERED: Final = re.compile(r"(?:format|trust)/([1-9][0-9]{0,9})")
+_SLOT: Final = re.compile(r"([1-9][0-9]{0,9})")
+
+
+def format_key(number: int) -> str:
+    """The *number*-th format object."""
+    return f"{FORMAT_PREFIX}{number}"
+
+
+def trust_key(number: int) -> str:
+    """The *number*-th trust object."""
+    return f"{TRUST_PREFIX}{number}"
+
+
+def reader_key(sha256: bytes) -> str:
+    """The stand-alone reader, named by its hash."""
+    return f"{READER_PREFIX}{sha256.hex()}"
+
+
+def numbered(key: str) -> int | None:
+    """Number of a format or trust key; None for any other name."""
+    match = _NUMBERED.fullmatch(key)
+    return int(match[1]) if match else None
+
+
+def manifest_folder(tenant: bytes, lineage: bytes) -> str:
+    """Prefix of one lineage's manifests."""
+    return f"m/{tenant.hex()}/{lineage.hex()}/"
+
+
+def manifest_key(tenant: bytes, lineage: bytes, seq: int) -> str:
+    """Inverted number: the newest sorts first, so one LIST of one key finds it."""
+    if not 0 <= seq <= MAX_SEQ:
+        raise IntegrityError(f"sequence number {seq} is out of range")
+    return f"{manifest_folder(tenant, lineage)}{MAX_SEQ - seq:010d}"
+
+
+def parse_manifest_key(key: str) -> tuple[bytes, bytes, int] | None:
+    """Tenant, lineage and sequence number; None for any other name."""
+    match = _MANIFEST.fullmatch(key)
+    if match is None:
+        return None
+    return bytes.fromhex(match[1]), bytes.fromhex(match[2]), MAX_SEQ - int(match[3])
+
+
+def pack_key(tenant: bytes, lineage: bytes, pack: bytes) -> str:
+    """A pack."""
+    return f"p/{tenant.hex()}/{lineage.hex()}/{pack.hex()}"
+
+
+def table_key(tenant: bytes, lineage: bytes, table: bytes) -> str:
+    """A run, shard, table or roll."""
+    return f"x/{tenant.hex()}/{lineage.hex()}/{table.hex()}"
+
+
+def key_folder(tenant: bytes, lineage: bytes) -> str:
+    """Prefix of one lineage's public keys and slots."""
+    return f"k/{tenant.hex()}/{lineage.hex()}/"
+
+
+def public_key(tenant: bytes, lineage: bytes, generation: int) -> str:
+    """The signed public half of a generation."""
+    return f"{key_folder(tenant, lineage)}{generation}.pub"
+
+
+def slot_prefix(
+    tenant: bytes, lineage: bytes, generation: int, *, slot: str, metadata: bool
+) -> str:
+    """Prefix of the numbered wrappings of one secret for one holder."""
+    kind = "m" if metadata else ""
+    return f"{key_folder(tenant, lineage)}{kind}{generation}.{slot}."
+
+
+def slot_number(key: str, prefix: str) -> int | None:
+    """Number of a slot below *prefix*; None for any other name."""
+    match = _SLOT.fullmatch(key[len(prefix) :]) if key.startswith(prefix) else None
+    return int(match[1]) if match else None
