@@ -24,7 +24,7 @@ from drd.core import seal
 from drd.core.coding import Reader, Writer, lp
 from drd.core.seal import Scope, SealOrder
 from drd.core.tables import TableKind
-from drd.core.trust import verify_signature
+from drd.core.trust import Trust, may_sign, verify_signature
 from drd.errors import IntegrityError
 from drd.model import ID_BYTES, KEY_BYTES, Buffer, Json, PointKind
 
@@ -40,13 +40,16 @@ _MAX_MICROS: Final = 253_402_300_799_999_999  # the last microsecond of year 999
 class Reference:
     """An ``x/`` object that the map of this point needs.
 
-    ``number`` is the window (shard, digests) or the shard of items; runs have their ``level`` and
-    stand oldest first. *version* locates, *sha256* identifies.
+    ``number`` is the window (shard, digests) or the shard of items; runs and pack tables have their
+    ``level``. ``through`` is the newest seq whose changes the object holds: a run whose ``through``
+    is not above that of a window's shard (or digest table) is not painted in that window.
+    *version* locates, *sha256* identifies.
     """
 
     kind: TableKind
     number: int
     level: int
+    through: int
     table_id: bytes
     size: int
     sha256: bytes
@@ -121,6 +124,7 @@ def _moment(value: int) -> datetime:
 
 def _encode_reference(writer: Writer, reference: Reference) -> None:
     writer.u8(reference.kind).u32(reference.number).u8(reference.level)
+    writer.u64(reference.through)
     writer.raw(reference.table_id).u64(reference.size).raw(reference.sha256)
     writer.text(reference.version)
 
@@ -132,10 +136,12 @@ def _decode_reference(reader: Reader) -> Reference:
         raise IntegrityError("a manifest references an unknown kind of object") from error
     number = reader.u32()
     level = reader.u8()
+    through = reader.u64()
     table_id = reader.raw(ID_BYTES)
     size = reader.u64()
     digest = reader.raw(KEY_BYTES)
-    return Reference(kind, number, level, table_id, size, digest, reader.text())
+    version = reader.text()
+    return Reference(kind, number, level, through, table_id, size, digest, version)
 
 
 def encode_roll_entry(writer: Writer, entry: RollEntry) -> None:
@@ -276,6 +282,25 @@ def verify(manifest: Manifest, *, scope: Scope, seq: int) -> None:
     if manifest.clear.scope != scope or manifest.clear.seq != seq:
         raise IntegrityError("a manifest lies under another name than its own")
     verify_signature(manifest.signer, manifest.signed, manifest.signature)
+
+
+def check_signer(manifest: Manifest, trust: Trust) -> None:
+    """Whether the signer was allowed to sign this manifest, validity and revocation included.
+
+    Raises:
+        IntegrityError: it was not.
+    """
+    clear = manifest.clear
+    key = may_sign(trust, manifest.signer, "host", clear.scope.tenant)
+    if (key.not_before and clear.committed_at < key.not_before) or (
+        key.not_after and clear.committed_at > key.not_after
+    ):
+        raise IntegrityError("a manifest was signed outside its key's time of validity")
+    if key.revoked_at is None:
+        return
+    last = key.revoked.get(clear.scope.lineage)
+    if last is None or clear.seq > last[0] or (clear.seq == last[0] and manifest.sha256 != last[1]):
+        raise IntegrityError("a manifest was signed by a revoked key")
 
 
 def open_facts(manifest: Manifest, key: bytes) -> dict[str, Json]:

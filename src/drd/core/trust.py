@@ -279,24 +279,3 @@ def may_sign(trust: Trust, signer: bytes, role: str, tenant: bytes) -> SigningKe
     if key is None or role not in key.roles or tenant not in key.tenants:
         raise IntegrityError("signed by a key that trust does not name for this")
     return key
-
-
-def check_manifest_signer(
-    trust: Trust, signer: bytes, *, tenant: bytes, lineage: bytes, seq: int, digest: bytes,
-    committed_at: datetime,
-) -> None:
-    """Whether a manifest's signer was allowed to sign this one (validity and revocation included).
-
-    Raises:
-        IntegrityError: it was not.
-    """
-    key = may_sign(trust, signer, "host", tenant)
-    if (key.not_before and committed_at < key.not_before) or (
-        key.not_after and committed_at > key.not_after
-    ):
-        raise IntegrityError("a manifest was signed outside its key's time of validity")
-    if key.revoked_at is None:
-        return
-    last = key.revoked.get(lineage)
-    if last is None or seq > last[0] or (seq == last[0] and digest != last[1]):
-        raise IntegrityError("a manifest was signed by a revoked key")
