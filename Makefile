@@ -3,7 +3,7 @@ SHELL := /usr/bin/env bash
 BIN := .venv/bin
 CODE := $(wildcard src tests lab tools benchmarks reader)
 LAB ?= .lab
-.PHONY: run demo lab test cover check format bench docs wheel lock clean
+.PHONY: run demo lab test cover check format bench docs wheel lock servers
 
 run: .venv/made                     ## start what a user starts
 	$(BIN)/drctl --help
