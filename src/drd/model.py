@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import Enum, IntEnum
 from typing import TypeAlias
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 ID_BYTES = 16

@@ -19,6 +19,7 @@ from drd.model import (
     HeldSnapshot,
     Json,
     ObjectVersion,
+    PointInfo,
     Progress,
     Role,
     Snapshot,
@@ -158,7 +159,9 @@ class FreezeOrder:
     """What a run asks of a source: snapshot names carry *lineage* and *run* (hex).
 
     *base* is the snapshot of the newest full point. *resume* is the snapshot of an unfinished
-    run: when the source still has it (same id), it is opened instead of making a new one.
+    run: when the source still has it (same id), it MUST be opened instead of making a new one;
+    when it is gone, a new one is made and *base* MUST be ignored (``Frozen.base`` is None): the map
+    then holds neither the one nor the other, and everything is compared by digest.
     """
 
     lineage: bytes
@@ -217,7 +220,8 @@ class Target(Protocol):
 
     def prepare(self, size: int, facts: Mapping[str, Json]) -> None:
         """Check and make the quarantine. ``RefusedError`` when the target exists (and no overwrite
-        was asked), is too small, or is in use. MUST have no effect when it refuses."""
+        was asked), is too small, or is in use. MUST have no effect when it refuses.
+        """
         ...
 
     def write(self, offset: int, data: Buffer) -> None:
@@ -234,7 +238,8 @@ class Target(Protocol):
 
     def abandon(self) -> str:
         """Stop without finishing; return the name under which what was written can be found
-        (``""`` when nothing is there)."""
+        (``""`` when nothing is there).
+        """
         ...
 
     @property
@@ -300,6 +305,34 @@ class KeyRing(Protocol):
 
     def sign(self, message: bytes) -> tuple[bytes, bytes]:
         """Ed25519 public key (32 bytes) and signature (64 bytes), with the key of the role."""
+        ...
+
+
+class Catalogue(Protocol):
+    """What is known here of the bucket: a cache, and never more than that.
+
+    - Losing it MUST lose nothing: all of it can be learnt again from the bucket.
+    - It MUST NOT hold key material.
+    """
+
+    def keys(self, tenant: bytes) -> Mapping[str, bytes]:
+        """Manifests known here: key to SHA-256."""
+        ...
+
+    def points(self, tenant: bytes) -> Sequence[PointInfo]:
+        """All points known here, by lineage and sequence number."""
+        ...
+
+    def learn(self, points: Iterable[PointInfo]) -> None:
+        """Add points; one that is there already is replaced."""
+        ...
+
+    def forget(self, manifest_keys: Iterable[str]) -> None:
+        """Drop points that the bucket does not have any more."""
+        ...
+
+    def clear(self) -> None:
+        """Forget everything."""
         ...
 
 

@@ -92,9 +92,13 @@ def _per_cell(flags: Flags, geometry: Geometry) -> npt.NDArray[np.bool_]:
     return flags.reshape(-1, geometry.cell_blocks)
 
 
-def _digests(
-    buffer: Buffer, wanted: npt.NDArray[np.bool_], lens: Lens
-) -> npt.NDArray[np.uint64]:
+def _any(rows: npt.NDArray[np.generic]) -> Flags:
+    """Which rows have anything that is not zero."""
+    flags: Flags = np.asarray(rows.any(axis=1), dtype=np.bool_)
+    return flags
+
+
+def _digests(buffer: Buffer, wanted: npt.NDArray[np.bool_], lens: Lens) -> npt.NDArray[np.uint64]:
     """Digest of each cell that is *wanted* (and not all zeros); 0 for the others."""
     view = memoryview(buffer).cast("B")
     size = lens.geometry.cell
@@ -120,18 +124,18 @@ def _judge(span: Span, lens: Lens) -> _Verdict:
     """Rules 1 to 3 for the cells of one span."""
     geometry = lens.geometry
     new = _words(span.new, geometry)
-    full = new.any(axis=1)
-    filled = _per_cell(full, geometry).any(axis=1)
+    full = _any(new)
+    filled = _any(_per_cell(full, geometry))
     trusted = np.zeros(len(filled), np.bool_)
     differs = np.ones(len(full), np.bool_)
     mismatched = 0
     if span.base is not None:
         base = _words(span.base, geometry)
-        base_filled = _per_cell(base.any(axis=1), geometry).any(axis=1)
+        base_filled = _any(_per_cell(_any(base), geometry))
         trusted = _digests(span.base, base_filled, lens) == span.stored
         mismatched = int((~trusted).sum())
-        differs = (new != base).any(axis=1)
-    touched = _per_cell(differs, geometry).any(axis=1)
+        differs = _any(new != base)
+    touched = _any(_per_cell(differs, geometry))
     digest = _digests(span.new, filled & (touched | ~trusted), lens)
     changed = np.where(trusted, touched, digest != span.stored)
     # Whole cells where the base cannot be trusted; else only the blocks that differ.
@@ -164,7 +168,7 @@ def _data(span: Span, put: Flags, geometry: Geometry) -> Buffer | None:
         return None
     if chosen == len(put):
         return memoryview(span.new).cast("B")
-    return memoryview(np.ascontiguousarray(_words(span.new, geometry)[put])).cast("B")
+    return _words(span.new, geometry)[put].tobytes()
 
 
 def _frames(pieces: Sequence[Buffer], lens: Lens, compressor: Compressor) -> tuple[Frame, ...]:

@@ -14,7 +14,8 @@ from drd.model import Buffer
 
 class Compressor:
     """One zstd context; not for use by two threads at once (RFC 8878 frames, without checksum:
-    AES-GCM authenticates more than a checksum could)."""
+    AES-GCM authenticates more than a checksum could).
+    """
 
     def __init__(self, level: int) -> None:
         self._context = zstandard.ZstdCompressor(

@@ -41,9 +41,7 @@ class DigestKeys:
     @classmethod
     def derive(cls, digest_key: bytes, scope: Scope) -> DigestKeys:
         """The two keys of a lineage."""
-        cell, root = seal.derive(
-            digest_key, salt=scope.lineage, info=scope.info(b"drd1 digest")
-        )
+        cell, root = seal.derive(digest_key, salt=scope.lineage, info=scope.info(b"drd1 digest"))
         return cls(cell, root)
 
 

@@ -52,9 +52,7 @@ def paint_order(references: Sequence[Reference]) -> list[Reference]:
     return sorted(runs, key=lambda run: run.through)
 
 
-def base_of(
-    references: Sequence[Reference], kind: TableKind, number: int
-) -> Reference | None:
+def base_of(references: Sequence[Reference], kind: TableKind, number: int) -> Reference | None:
     """The shard, digest table or item table of one window; None when there is none."""
     for reference in references:
         if reference.kind is kind and reference.number == number:

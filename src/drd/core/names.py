@@ -1,5 +1,6 @@
 """Names of objects in the bucket (``docs/format.md``, Objects). Kind first, so that credentials can
-be cut by prefix; names of pools, images and databases never appear."""
+be cut by prefix; names of pools, images and databases never appear.
+"""
 
 from __future__ import annotations
 

@@ -164,9 +164,7 @@ def seal_frames(header: bytes, key: bytes, frames: Sequence[Frame], room: memory
     at = len(header)
     for number, frame in enumerate(frames):
         end = at + len(frame.stored) + TAG_BYTES
-        aad = seal.place(
-            header_hash, number, frame.plain_length, last=number == len(frames) - 1
-        )
+        aad = seal.place(header_hash, number, frame.plain_length, last=number == len(frames) - 1)
         cipher.encrypt_into(seal.nonce(number), frame.stored, aad, room[at:end])
         at = end
     return at
@@ -192,8 +190,6 @@ class FrameOpener:
         """
         if plain_length > MAX_FRAME:
             raise IntegrityError(f"frame {number} claims an impossible length")
-        aad = seal.place(
-            self._hash, number, plain_length, last=number == self._frames - 1
-        )
+        aad = seal.place(self._hash, number, plain_length, last=number == self._frames - 1)
         packed = seal.open_piece(self._cipher, number, sealed, aad)
         return self._grow(packed, plain_length)

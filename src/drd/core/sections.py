@@ -126,9 +126,7 @@ class MapPiece:
     def empty(cls) -> MapPiece:
         """No extents."""
         none = _column([])
-        return cls(
-            FrameTable.empty(), none, none, np.zeros(0, np.bool_), np.zeros(0, np.int64)
-        )
+        return cls(FrameTable.empty(), none, none, np.zeros(0, np.bool_), np.zeros(0, np.int64))
 
 
 def encode_map(piece: MapPiece) -> bytes:

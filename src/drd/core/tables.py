@@ -20,8 +20,8 @@ from drd.core import seal
 from drd.core.coding import Reader, Writer, decode_column, encode_column
 from drd.core.compress import Compressor, Decompressor
 from drd.core.pack import Epoch
-from drd.core.sections import What
 from drd.core.seal import Opener, SealedHeader, SealOrder
+from drd.core.sections import What
 from drd.errors import IntegrityError
 from drd.model import ID_BYTES, KEY_BYTES, Buffer
 
@@ -235,6 +235,11 @@ def decode_index(data: bytes, sections: int) -> dict[tuple[What, int], int]:
     return index
 
 
+def encode_table_sections(parts: Sequence[Part]) -> list[bytes]:
+    """Index and data of *parts*: the sections of a table, or of a pack's footer."""
+    return [_encode_index(parts), *(part.data for part in parts)]
+
+
 def encode_table(
     kind: TableKind,
     order: SealOrder,
@@ -257,7 +262,7 @@ def encode_table(
     sealed_parts = list(parts)
     if rows.rows:
         sealed_parts.insert(0, Part(What.PACKS, 0, encode_packs(rows)))
-    sections = [_encode_index(sealed_parts), *(part.data for part in sealed_parts)]
+    sections = encode_table_sections(sealed_parts)
     clear = _encode_clear(rows.rows, reached)
     return seal.seal_object(MAGIC[kind], order, table_id, clear=clear, sections=sections)
 

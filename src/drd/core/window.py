@@ -149,9 +149,7 @@ def _relocate(
     zero = np.zeros(len(all_first), np.bool_)
     zero[len(all_first) - holes :] = True
     order = np.argsort(all_first, kind="stable")
-    return _join_neighbours(
-        kept, all_first[order], all_count[order], zero[order], all_line[order]
-    )
+    return _join_neighbours(kept, all_first[order], all_count[order], zero[order], all_line[order])
 
 
 def _join_neighbours(
@@ -165,9 +163,7 @@ def _join_neighbours(
     if not len(first):
         return MapPiece(frames, *(first.astype(np.uint32),) * 2, zero, line)
     meets = first[1:] == first[:-1] + count[:-1]
-    alike = (zero[1:] & zero[:-1]) | (
-        ~zero[1:] & ~zero[:-1] & (line[1:] == line[:-1] + count[:-1])
-    )
+    alike = (zero[1:] & zero[:-1]) | (~zero[1:] & ~zero[:-1] & (line[1:] == line[:-1] + count[:-1]))
     begins = np.concatenate(([True], ~(meets & alike)))
     index = np.flatnonzero(begins)
     ends = np.append(index[1:], len(first)) - 1

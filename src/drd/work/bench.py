@@ -1,0 +1,48 @@
+"""What a verb works with, and what the configuration decides about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Final
+
+from drd.model import Json
+from drd.ports import Catalogue, Lease, Now, Random, Report
+from drd.work.repository import Repository
+
+PARTIAL_PACKS: Final = 16
+"""Packs after which a long run commits a partial point (issue: at most 16 are put again)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Knobs:
+    """What the configuration decides: zstd level, sizes in bytes, counts."""
+
+    zstd_level: int = 1
+    frame_size: int = 256 * 1024
+    pack_size: int = 32 * 1024 * 1024
+    workers: int = 2
+    in_flight: int = 4
+    sample_cells: int = 64
+    partial_packs: int = PARTIAL_PACKS
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Everything a backup works with. ``cpu`` and ``transfers`` are the two pools of threads;
+    ``timer`` gives seconds, ``uploads`` the objects and bytes put so far.
+    """
+
+    repository: Repository
+    catalogue: Catalogue
+    lease: Lease
+    cpu: Executor
+    transfers: Executor
+    now: Now
+    random: Random
+    report: Report
+    timer: Callable[[], float]
+    uploads: Callable[[], tuple[int, int]]
+    knobs: Knobs = field(default_factory=Knobs)
+    tools: dict[str, Json] = field(default_factory=dict)

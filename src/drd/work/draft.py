@@ -1,0 +1,131 @@
+"""A point in the making: collects what a run changed, then writes run, tables and manifest.
+
+Order, and why: packs are there already; then run and tables; then the manifest. Whatever is written
+before the manifest is invisible, so a crash leaves orphans and nothing broken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from drd.core import manifest as manifests
+from drd.core import merge, seal
+from drd.core.manifest import Clear, Reference, RollEntry
+from drd.core.seal import SealOrder
+from drd.core.sections import ITEMS_PER_SECTION, Item, What, encode_items
+from drd.core.tables import PackRows, Part, TableKind
+from drd.errors import IntegrityError
+from drd.model import Json, PointKind
+from drd.pipeline.packing import Packed, Seal, join, parts
+from drd.work.commit import commit
+from drd.work.history import Point, check, open_point
+from drd.work.lineagekeys import LineageKeys
+from drd.work.merging import Scribe, merge_runs
+from drd.work.repository import Repository
+
+NO_PARTS: tuple[Part, ...] = ()
+
+
+@dataclass(slots=True)
+class Draft:
+    """What the next manifest will say. ``head`` is its predecessor; a commit moves it on."""
+
+    repository: Repository
+    keys: LineageKeys
+    scribe: Scribe
+    seal_with: Seal
+    head: Point | None
+    references: list[Reference] = field(default_factory=list)
+    roll: tuple[RollEntry, ...] = ()
+
+    @property
+    def seq(self) -> int:
+        """Sequence number of the next manifest."""
+        return self.head.seq + 1 if self.head else 1
+
+    def add(self, packed: Sequence[Packed], item: Item | None) -> None:
+        """Write what *packed* changed, and *item* when it is new or other, as this point's run."""
+        made: list[Part] = []
+        rows = PackRows()
+        if packed:
+            whole = join(packed, self.scribe.geometry)
+            made = parts(whole.drawn, whole.cell, whole.digest, self.scribe.geometry)
+            done = [(one.row, one.secret) for one in packed if one.row and one.secret]
+            rows = PackRows(
+                tuple(row for row, _ in done),
+                tuple(secret for _, secret in done),
+                (self.seal_with.epoch,) if done else (),
+            )
+        if item is not None:
+            number = item.item_id // ITEMS_PER_SECTION
+            made.append(Part(What.ITEMS, number, encode_items([item])))
+        self.references = merge_runs(self.references, self.scribe)
+        if made or rows.rows:
+            run = self.scribe.write(TableKind.RUN, made, through=self.seq, rows=rows)
+            self.references.append(run)
+
+    def commit(
+        self,
+        kind: PointKind,
+        facts: Mapping[str, Json],
+        *,
+        point_at: datetime,
+        now: datetime,
+        ordinal: int,
+    ) -> Point:
+        """Seal the facts, sign, put the manifest; the new point becomes the head.
+
+        Raises:
+            RefusedError: another writer was first.
+        """
+        scope, generation = self.keys.scope, self.keys.current.number
+        self._roll_on()
+        clear = Clear(
+            scope=scope,
+            seq=self.seq,
+            kind=kind,
+            point_at=point_at,
+            committed_at=now,
+            next_by=None,
+            protect_until=None,
+            predecessor=(self.head.seq, self.head.manifest.sha256) if self.head else None,
+            generation=generation,
+            trust=(self.repository.trust.number, self.repository.trust.sha256),
+            ordinal=ordinal,
+            references=tuple(self.references),
+            roll=self.roll,
+        )
+        salt = self.scribe.random(seal.SALT_BYTES)
+        order = SealOrder(scope, generation, self.keys.metadata(generation), salt)
+        sealed = manifests.seal_facts(order, self.seq, facts)
+        encoded = manifests.encode_clear(clear)
+        signer, signature = self.repository.ring.sign(manifests.to_sign(encoded, sealed))
+        data = manifests.encode_manifest(encoded, sealed, signer, signature)
+        # What cannot be read back must not be committed: the reader's own checks, before the PUT.
+        manifest = check(self.repository, data, scope.lineage, self.seq)
+        commit(self.repository, scope.lineage, self.seq, data)
+        self.head = open_point(manifest, self.keys)
+        return self.head
+
+    def _roll_on(self) -> None:
+        """The predecessor enters the roll; long changes become a new base."""
+        if self.head is None:
+            return
+        clear = self.head.manifest.clear
+        entry = RollEntry(clear.seq, self.head.manifest.sha256, clear.kind, clear.protect_until)
+        self.roll = (*self.head.manifest.clear.roll, entry)
+        if len(self.roll) <= merge.ROLL_CHANGES:
+            return
+        base = next((one for one in self.references if one.kind is TableKind.ROLL), None)
+        entries = list(self.roll)
+        if base is not None:
+            data = self.scribe.shelf.section(base, What.ROLL, 0)
+            if data is None:
+                raise IntegrityError("a roll has no entries")
+            entries = [*manifests.decode_roll(data), *entries]
+            self.references.remove(base)
+        part = Part(What.ROLL, 0, manifests.encode_roll(entries))
+        self.references.append(self.scribe.write(TableKind.ROLL, [part], through=clear.seq))
+        self.roll = ()

@@ -1,0 +1,240 @@
+"""The manifests of a lineage: find the newest, read one, learn what the bucket holds.
+
+What does not verify is skipped and warned of: a garbage object must not stop a restore. Of several
+versions under one name the first valid one, in the store's own order, is *the* manifest: who may only
+add versions can neither replace nor hide it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from drd.core import manifest as manifests
+from drd.core import names, seal
+from drd.core.manifest import Manifest
+from drd.errors import DrdError, IntegrityError, ObjectMissingError
+from drd.model import Json, PointInfo, PointKind
+from drd.ports import Catalogue
+from drd.work.lineagekeys import LineageKeys, load_keys
+from drd.work.repository import Repository
+
+SECRET_FACTS = frozenset({"digest_key"})
+"""Facts that never leave the sealed part: they are not for catalogues, listings or logs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A manifest that verified, with its sealed facts opened."""
+
+    key: str
+    manifest: Manifest
+    facts: Mapping[str, Json]
+
+    @property
+    def seq(self) -> int:
+        """Sequence number."""
+        return self.manifest.clear.seq
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it can be restored."""
+        return self.manifest.clear.kind is PointKind.FULL
+
+    def text(self, name: str) -> str:
+        """A fact that is text."""
+        value = self.facts.get(name)
+        if not isinstance(value, str):
+            raise IntegrityError(f"the manifest lacks {name}", about=self.key)
+        return value
+
+    def number(self, name: str) -> int:
+        """A fact that is a whole number, not negative."""
+        value = self.facts.get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise IntegrityError(f"the manifest lacks {name}", about=self.key)
+        return value
+
+    def hex(self, name: str, length: int) -> bytes:
+        """A fact of *length* bytes in hex digits."""
+        try:
+            value = bytes.fromhex(self.text(name))
+        except ValueError as error:
+            raise IntegrityError(f"the manifest has a damaged {name}", about=self.key) from error
+        if len(value) != length:
+            raise IntegrityError(f"the manifest has a damaged {name}", about=self.key)
+        return value
+
+    def table(self, name: str) -> Mapping[str, Json]:
+        """A fact that is a table; empty when there is none."""
+        value = self.facts.get(name)
+        return value if isinstance(value, dict) else {}
+
+
+def check(repository: Repository, data: bytes, lineage: bytes, seq: int) -> Manifest:
+    """Decode and verify one manifest, its place, signature and signer.
+
+    Raises:
+        IntegrityError: anything about it is wrong.
+    """
+    manifest = manifests.decode_manifest(data)
+    manifests.verify(manifest, scope=repository.scope(lineage), seq=seq)
+    manifests.check_signer(manifest, repository.trust)
+    return manifest
+
+
+def read_manifest(repository: Repository, lineage: bytes, seq: int) -> Manifest:
+    """The manifest *seq* of *lineage*: the first version of its key that verifies.
+
+    Raises:
+        ObjectMissingError: there is none.
+        IntegrityError: none of its versions verifies.
+    """
+    key = names.manifest_key(repository.tenant, lineage, seq)
+    versions = repository.store.versions(key)
+    if not versions:
+        raise ObjectMissingError("there is no such manifest", about=key)
+    problem: IntegrityError | None = None
+    for version in versions:
+        try:
+            data = repository.store.get(key, version=version.version)
+            return check(repository, data, lineage, seq)
+        except IntegrityError as error:
+            problem = error
+    raise IntegrityError("the manifest is damaged", about=key) from problem
+
+
+def open_point(manifest: Manifest, keys: LineageKeys) -> Point:
+    """Open the sealed part of *manifest*.
+
+    Raises:
+        KeyAccessError: the metadata key cannot be had.
+        IntegrityError: the sealed part is damaged.
+    """
+    clear = manifest.clear
+    facts = manifests.open_facts(manifest, keys.metadata(clear.generation))
+    key = names.manifest_key(clear.scope.tenant, clear.scope.lineage, clear.seq)
+    return Point(key, manifest, facts)
+
+
+def newest(repository: Repository, keys: LineageKeys) -> Point | None:
+    """The newest manifest of a lineage, full or partial; one LIST of one key, as a rule.
+
+    Manifests that do not verify are passed over, with a warning.
+    """
+    return next(newest_first(repository, keys), None)
+
+
+def newest_first(repository: Repository, keys: LineageKeys) -> Iterator[Point]:
+    """Valid manifests of a lineage from the newest down, asked for in growing pages."""
+    lineage = keys.scope.lineage
+    folder = names.manifest_folder(repository.tenant, lineage)
+    after, limit = "", 1
+    while True:
+        page = list(repository.store.list(folder, limit=limit, after=after))
+        for listed in page:
+            point = _try_point(repository, keys, listed.key)
+            if point is not None:
+                yield point
+        if len(page) < limit:
+            return
+        after, limit = page[-1].key, min(limit * 8, 1000)
+
+
+def _try_point(repository: Repository, keys: LineageKeys, key: str) -> Point | None:
+    place = names.parse_manifest_key(key)
+    if place is None:
+        repository.warnings.append(f"{key} is not one of drd's objects")
+        return None
+    try:
+        return open_point(read_manifest(repository, place[1], place[2]), keys)
+    except (IntegrityError, ObjectMissingError) as error:
+        repository.warnings.append(f"{key}: {error.message}")
+        return None
+
+
+def point_info(point: Point) -> PointInfo:
+    """What a catalogue may know of a point; no key material."""
+    clear = point.manifest.clear
+    predecessor = clear.predecessor[0] if clear.predecessor else 0
+    return PointInfo(
+        tenant=clear.scope.tenant,
+        lineage=clear.scope.lineage,
+        seq=clear.seq,
+        name=point.text("name"),
+        identity=point.text("identity"),
+        kind=clear.kind,
+        point_at=clear.point_at,
+        committed_at=clear.committed_at,
+        size=point.number("size"),
+        manifest_sha256=point.manifest.sha256,
+        manifest_key=point.key,
+        predecessor_seq=predecessor,
+        facts={name: value for name, value in point.facts.items() if name not in SECRET_FACTS},
+    )
+
+
+def learn(repository: Repository, catalogue: Catalogue) -> list[PointInfo]:
+    """Make *catalogue* know what the bucket holds, reading only manifests not known yet.
+
+    Returns:
+        All points of this tenant that verify, partial ones included; a point is ``suspect`` when a
+        later one found that its base was not what the map restored.
+    """
+    known = catalogue.keys(repository.tenant)
+    there: set[str] = set()
+    fresh: list[PointInfo] = []
+    keys: dict[bytes, LineageKeys] = {}
+    for listed in repository.store.list(f"m/{repository.tenant.hex()}/"):
+        there.add(listed.key)
+        if listed.key in known:
+            continue
+        place = names.parse_manifest_key(listed.key)
+        if place is None:
+            repository.warnings.append(f"{listed.key} is not one of drd's objects")
+            continue
+        info = _learn_one(repository, keys, place[1], listed.key)
+        if info is not None:
+            fresh.append(info)
+    gone = [key for key in known if key not in there]
+    for key in gone:
+        repository.warnings.append(f"{key} was known here and is gone from the bucket")
+    catalogue.learn(fresh)
+    catalogue.forget(gone)
+    return mark_suspects(catalogue.points(repository.tenant))
+
+
+def _learn_one(
+    repository: Repository, keys: dict[bytes, LineageKeys], lineage: bytes, key: str
+) -> PointInfo | None:
+    try:
+        if lineage not in keys:
+            keys[lineage] = load_keys(repository, lineage)
+        point = _try_point(repository, keys[lineage], key)
+        return point_info(point) if point is not None else None
+    except DrdError as error:
+        if error.exit_code != IntegrityError.exit_code:
+            raise
+        repository.warnings.append(f"{key}: {error.message}")
+        return None
+
+
+def mark_suspects(points: Iterable[PointInfo]) -> list[PointInfo]:
+    """Mark points of which a later point of the same lineage said that they are suspect."""
+    ordered = list(points)
+    through: dict[bytes, int] = {}
+    for point in ordered:
+        suspects = point.facts.get("suspects")
+        for entry in suspects if isinstance(suspects, list) else []:
+            last = entry.get("through") if isinstance(entry, dict) else None
+            if isinstance(last, int):
+                through[point.lineage] = max(through.get(point.lineage, 0), last)
+    return [
+        replace(point, suspect=True) if point.seq <= through.get(point.lineage, -1) else point
+        for point in ordered
+    ]
+
+
+def sha_matches(data: bytes, expected: bytes) -> bool:
+    """Whether *data* is the object that its reference means."""
+    return seal.sha256(data) == expected

@@ -1,0 +1,274 @@
+"""The keys of a lineage: made once per generation, wrapped for every holder, found again by slots.
+
+Order, and why: slots are written, read back, and (where the role can) opened, before the public half
+is signed. No pack is sealed under a generation whose public half is not there. So there never is data
+that nobody can open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from drd.core import hybrid, names, seal
+from drd.core.coding import Reader, Writer, lp
+from drd.core.seal import Scope
+from drd.core.trust import (
+    GENERATION,
+    Document,
+    decode_document,
+    document_to_sign,
+    encode_body,
+    encode_document,
+    hex_field,
+    may_sign,
+    number_field,
+)
+from drd.errors import IntegrityError, KeyAccessError
+from drd.model import ID_BYTES, KEY_BYTES
+from drd.ports import Random
+from drd.work.repository import Repository
+
+SLOT_MAGIC = b"drd1slot"
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """The public side of one generation of a lineage's keys."""
+
+    number: int
+    public: bytes
+    metadata_check: bytes
+
+    @property
+    def public_hash(self) -> bytes:
+        """SHA-256 of the public half, as it stands in pack headers."""
+        return seal.sha256(self.public)
+
+
+@dataclass(slots=True)
+class LineageKeys:
+    """What this process can open of one lineage; secrets are fetched when first asked for."""
+
+    repository: Repository
+    scope: Scope
+    generations: dict[int, Generation]
+    slots: dict[str, list[int]]
+    _metadata: dict[int, bytes] = field(default_factory=dict)
+    _private: dict[int, bytes] = field(default_factory=dict)
+
+    @property
+    def current(self) -> Generation:
+        """The newest generation."""
+        return self.generations[max(self.generations)]
+
+    def metadata(self, generation: int) -> bytes:
+        """The metadata key of *generation*.
+
+        Raises:
+            KeyAccessError: no slot opens with the keys at hand.
+        """
+        if generation not in self._metadata:
+            known = self._known(generation)
+
+            def fits(secret: bytes) -> bool:
+                return metadata_check(secret) == known.metadata_check
+
+            ring = self.repository.ring
+            self._metadata[generation] = self._open(
+                generation, ring.metadata_slots(), fits, metadata=True
+            )
+        return self._metadata[generation]
+
+    def private(self, generation: int) -> bytes:
+        """The private half of *generation*: for the verify and restore roles.
+
+        Raises:
+            KeyAccessError: the role may not, or no slot opens with the keys at hand.
+        """
+        if generation not in self._private:
+            known = self._known(generation)
+
+            def fits(secret: bytes) -> bool:
+                return len(secret) == hybrid.SEED_BYTES and (
+                    hybrid.public_of(secret) == known.public
+                )
+
+            ring = self.repository.ring
+            self._private[generation] = self._open(
+                generation, ring.generation_slots(), fits, metadata=False
+            )
+        return self._private[generation]
+
+    def _known(self, generation: int) -> Generation:
+        if generation not in self.generations:
+            raise IntegrityError(
+                f"generation {generation} has no signed public half",
+                about=self.scope.lineage.hex(),
+            )
+        return self.generations[generation]
+
+    def _open(
+        self,
+        generation: int,
+        holders: Sequence[str],
+        fits: Callable[[bytes], bool],
+        *,
+        metadata: bool,
+    ) -> bytes:
+        """Try the slots of the holders at hand, newest first; take only a secret that fits."""
+        repository, scope = self.repository, self.scope
+        for holder in holders:
+            prefix = names.slot_prefix(
+                scope.tenant, scope.lineage, generation, slot=holder, metadata=metadata
+            )
+            for number in sorted(self.slots.get(prefix, ()), reverse=True):
+                data = repository.store.get(f"{prefix}{number}")
+                context = slot_context(scope, generation, metadata=metadata)
+                try:
+                    wrapped = decode_slot(data, context, holder)
+                    secret = repository.ring.unwrap(
+                        holder, context, wrapped, generation=not metadata
+                    )
+                except (IntegrityError, KeyAccessError) as error:
+                    repository.warnings.append(f"slot {prefix}{number}: {error.message}")
+                    continue
+                if fits(secret):
+                    return secret
+                repository.warnings.append(f"slot {prefix}{number} holds another key")
+        what = "metadata key" if metadata else "data key"
+        raise KeyAccessError(
+            f"no slot for the {what} of this lineage opens with the keys at hand",
+            about=scope.lineage.hex(),
+            hint="use the key file of this repository, or the recovery sheet",
+        )
+
+
+def metadata_check(key: bytes) -> bytes:
+    """What the signed public half says of the metadata key, to know it again."""
+    return seal.sha256(lp(b"drd1 metadata check", key))
+
+
+def slot_context(scope: Scope, generation: int, *, metadata: bool) -> bytes:
+    """To what a wrapping is bound: place, generation and kind of secret."""
+    kind = b"metadata" if metadata else b"generation"
+    return scope.info(b"drd1 slot") + lp(generation.to_bytes(4, "big"), kind)
+
+
+def encode_slot(context: bytes, holder: str, wrapped: bytes) -> bytes:
+    """One slot object."""
+    return bytes(Writer().raw(SLOT_MAGIC).blob(context).text(holder).blob(wrapped))
+
+
+def decode_slot(data: bytes, context: bytes, holder: str) -> bytes:
+    """The wrapped secret in a slot object.
+
+    Raises:
+        IntegrityError: it is damaged, or belongs elsewhere.
+    """
+    reader = Reader(data, "a key slot")
+    reader.expect(SLOT_MAGIC, "magic")
+    if reader.blob() != context or reader.text() != holder:
+        raise IntegrityError("a key slot belongs elsewhere")
+    wrapped = reader.blob()
+    reader.end()
+    return wrapped
+
+
+def load_keys(repository: Repository, lineage: bytes) -> LineageKeys:
+    """Find the generations and slots of *lineage*: one LIST, and one GET per generation."""
+    scope = repository.scope(lineage)
+    folder = names.key_folder(scope.tenant, lineage)
+    generations: dict[int, Generation] = {}
+    slots: dict[str, list[int]] = {}
+    for listed in repository.store.list(folder):
+        name = listed.key[len(folder) :]
+        if name.endswith(".pub"):
+            generation = _load_generation(repository, scope, listed.key)
+            if generation is not None:
+                generations[generation.number] = generation
+            continue
+        prefix, _, number = listed.key.rpartition(".")
+        if number.isdecimal():
+            slots.setdefault(f"{prefix}.", []).append(int(number))
+    return LineageKeys(repository, scope, generations, slots)
+
+
+def _load_generation(repository: Repository, scope: Scope, key: str) -> Generation | None:
+    """The oldest version of a public half that verifies; None (and a warning) when none does."""
+    store = repository.store
+    try:
+        return _read_generation(decode_document(store.get(key), GENERATION), repository, scope, key)
+    except IntegrityError as error:
+        problem = error
+    for version in store.versions(key):
+        try:
+            document = decode_document(store.get(key, version=version.version), GENERATION)
+            return _read_generation(document, repository, scope, key)
+        except IntegrityError as error:
+            problem = error
+    repository.warnings.append(f"{key}: {problem.message}")
+    return None
+
+
+def _read_generation(
+    document: Document, repository: Repository, scope: Scope, key: str
+) -> Generation:
+    body = document.body
+    may_sign(repository.trust, document.signer, "host", scope.tenant)
+    placed = Scope(
+        hex_field(body, "repository", ID_BYTES),
+        hex_field(body, "tenant", ID_BYTES),
+        hex_field(body, "lineage", ID_BYTES),
+    )
+    number = number_field(body, "generation")
+    if placed != scope or key != names.public_key(scope.tenant, scope.lineage, number):
+        raise IntegrityError("a public key lies under another name than its own")
+    public = hex_field(body, "public", hybrid.PUBLIC_BYTES)
+    return Generation(number, public, hex_field(body, "metadata_check", KEY_BYTES))
+
+
+def make_generation(
+    repository: Repository, lineage: bytes, number: int, *, random: Random, now: datetime
+) -> LineageKeys:
+    """Make generation *number* of *lineage*: slots first, then the signed public half."""
+    scope = repository.scope(lineage)
+    private, metadata = random(hybrid.SEED_BYTES), random(KEY_BYTES)
+    generation = Generation(number, hybrid.public_of(private), metadata_check(metadata))
+    slots: dict[str, list[int]] = {}
+    for is_metadata, secret in ((False, private), (True, metadata)):
+        context = slot_context(scope, number, metadata=is_metadata)
+        for holder in repository.ring.holders():
+            prefix = names.slot_prefix(
+                scope.tenant, lineage, number, slot=holder.slot, metadata=is_metadata
+            )
+            data = encode_slot(context, holder.slot, holder.wrap(context, secret))
+            repository.store.put(f"{prefix}1", data)
+            if repository.store.get(f"{prefix}1") != data:
+                raise IntegrityError("a key slot reads back differently", about=f"{prefix}1")
+            slots[prefix] = [1]
+    keys = LineageKeys(repository, scope, {number: generation}, slots)
+    keys.metadata(number)
+    if repository.ring.generation_slots():
+        keys.private(number)
+    _publish(repository, scope, generation, now)
+    return keys
+
+
+def _publish(repository: Repository, scope: Scope, generation: Generation, now: datetime) -> None:
+    body = encode_body(
+        {
+            "repository": scope.repository.hex(),
+            "tenant": scope.tenant.hex(),
+            "lineage": scope.lineage.hex(),
+            "generation": generation.number,
+            "public": generation.public.hex(),
+            "metadata_check": generation.metadata_check.hex(),
+            "created_at": now.isoformat(),
+        }
+    )
+    signer, signature = repository.ring.sign(document_to_sign(GENERATION, body))
+    key = names.public_key(scope.tenant, scope.lineage, generation.number)
+    data = encode_document(GENERATION, body, signer, signature)
+    repository.store.put(key, data, if_absent=True)

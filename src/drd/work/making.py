@@ -1,0 +1,228 @@
+"""A point under way: look, pack, commit partial points, commit the full one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from drd.core import hybrid, pack
+from drd.core.cells import Lens
+from drd.core.digest import ROOT_MODULUS, DigestKeys, root_bytes, size_term
+from drd.core.sections import Item
+from drd.core.tables import TableKind
+from drd.model import IMAGE_GEOMETRY, Found, Json, PointKind, Progress, Snapshot
+from drd.pipeline.packing import Packed, Packer, Seal
+from drd.ports import FreezeOrder, Frozen
+from drd.work import layout
+from drd.work.bench import Bench
+from drd.work.draft import Draft
+from drd.work.history import Point
+from drd.work.layout import Space
+from drd.work.lineagekeys import LineageKeys
+from drd.work.looking import Looker, View
+from drd.work.merging import Scribe
+from drd.work.pointmap import PointMap
+from drd.work.shelf import Shelf
+
+
+@dataclass(slots=True)
+class Under:
+    """A run under way: ``keep`` has the ids of snapshots that committed points need."""
+
+    bench: Bench
+    found: Found
+    warnings: list[str] = field(default_factory=list)
+    keep: list[str] = field(default_factory=list)
+
+
+class Making:
+    """The point under way: looks, packs, commits partial points, commits the full one."""
+
+    def __init__(
+        self,
+        under: Under,
+        keys: LineageKeys,
+        head: Point | None,
+        frozen: Frozen,
+        order: FreezeOrder,
+    ) -> None:
+        self.under, self.bench, self.frozen = under, under.bench, frozen
+        self.keys, self.head = keys, head
+        self.resumed = order.resume is not None and frozen.snapshot.id == order.resume.id
+        self.digest_key = head.hex("digest_key", 32) if head else under.bench.random(32)
+        self.digest_keys = DigestKeys.derive(self.digest_key, keys.scope)
+        bench, geometry = under.bench, IMAGE_GEOMETRY
+        store = bench.repository.store
+        self.shelf = Shelf(store, keys)
+        scribe = Scribe(store, keys, self.shelf, bench.random, geometry)
+        references = head.manifest.clear.references if head else ()
+        self.map = PointMap(self.shelf, references, geometry)
+        self.shelf.warm((one for one in references if one.kind is TableKind.RUN), bench.transfers)
+        self._place_item()
+        self.seal_with = self._new_epoch()
+        self.draft = Draft(bench.repository, keys, scribe, self.seal_with, head, list(references))
+        self.packer = Packer(
+            self.seal_with,
+            geometry=geometry,
+            pack_size=bench.knobs.pack_size,
+            random=bench.random,
+            put=store.put,
+            transfers=bench.transfers,
+            first_ordinal=head.manifest.clear.ordinal if head else 1,
+            in_flight=bench.knobs.in_flight,
+        )
+        self.looker = self._looker()
+
+    def _place_item(self) -> None:
+        """The image's item, grown where the image has grown; the root with its size."""
+        head, size = self.head, self.frozen.snapshot.size
+        old = None
+        space = Space()
+        self.root = 0
+        if head is not None:
+            old = layout.only_item(self.map.items(), head.number("item"))
+            space = Space(head.number("next_item"), head.number("next_cell"))
+            self.root = int.from_bytes(head.hex("root", 32), "big")
+            self.root -= size_term(self.digest_keys.root, old.item_id, old.size)
+        self.item, self.space = layout.fit(old, "", size, space, IMAGE_GEOMETRY)
+        self.root += size_term(self.digest_keys.root, self.item.item_id, size)
+        self.resized_from = old.size if old else None
+        self.new_item: Item | None = None if old == self.item else self.item
+
+    def _new_epoch(self) -> Seal:
+        """A data key for this run, sealed to the generation: no secret is needed to write."""
+        random, keys = self.bench.random, self.keys
+        generation = keys.current
+        epoch_id, epoch_key = random(16), random(32)
+        info = pack.epoch_info(keys.scope, generation.number, epoch_id)
+        sealed = hybrid.seal_to(generation.public, info, epoch_key)
+        epoch = pack.Epoch(epoch_id, generation.number, generation.public_hash, sealed)
+        metadata = keys.metadata(generation.number)
+        return Seal(keys.scope, epoch, epoch_key, generation.number, metadata)
+
+    def _looker(self) -> Looker:
+        knobs, head = self.bench.knobs, self.head
+        sample = head.table("sample").get("cursor", 0) if head else 0
+        view = View(
+            frozen=self.frozen,
+            item=self.item,
+            stored=self.map.digests,
+            resized_from=self.resized_from,
+            from_cell=head.number("cursor") if head and self.resumed else 0,
+            sample_from=sample if isinstance(sample, int) else 0,
+            sample_cells=knobs.sample_cells,
+        )
+        lens = Lens(IMAGE_GEOMETRY, self.digest_keys, self.item.item_id, knobs.frame_size)
+        ahead = 3 * knobs.workers
+        return Looker(view, lens, self.bench.cpu, level=knobs.zstd_level, ahead=ahead)
+
+    def run(self) -> Point:
+        """Look at everything, put what differs, commit."""
+        knobs, size = self.bench.knobs, self.frozen.snapshot.size
+        partial_after = max(1, knobs.partial_packs - knobs.in_flight)
+        for placed in self.looker.look():
+            if len(placed.difference.cell):
+                self.packer.add(placed)
+            stored = self.packer.stored(partial_after)
+            if stored:
+                self._commit_partial(stored)
+            done = min(size, placed.cursor * IMAGE_GEOMETRY.cell)
+            self.bench.report(Progress("backup", done, size))
+        self._take(self.packer.drain())
+        self._warn()
+        point = self._commit(PointKind.FULL, self._facts())
+        self.bench.report(Progress("backup", size, size))
+        return point
+
+    def _warn(self) -> None:
+        """Say what was found to be wrong: it is repaired in this point, not in earlier ones."""
+        tally = self.looker.tally
+        found = tally.mismatched + tally.sample_missed
+        if found and self.head is not None:
+            self.under.warnings.append(
+                f"{found} cells were not what the map restores: points up to {self.head.seq} are "
+                "suspect; this point has them right"
+            )
+
+    def _take(self, packed: Sequence[Packed]) -> None:
+        self.root += sum(one.root for one in packed)
+        self.draft.add(packed, self.new_item)
+        self.new_item = None
+
+    def _commit_partial(self, packed: Sequence[Packed]) -> None:
+        """What is stored so far survives a crash: resume goes on from its cursor."""
+        self._take(packed)
+        facts = self._facts()
+        facts["cursor"] = packed[-1].cursor
+        facts["base"] = snapshot_facts(self.frozen.base)
+        self._commit(PointKind.PARTIAL, facts)
+        self.under.keep.append(self.frozen.snapshot.id)
+
+    def _commit(self, kind: PointKind, facts: dict[str, Json]) -> Point:
+        return self.draft.commit(
+            kind,
+            facts,
+            point_at=self.frozen.snapshot.taken_at,
+            now=self.bench.now(),
+            ordinal=self.packer.ordinal,
+        )
+
+    def _facts(self) -> dict[str, Json]:
+        """The sealed part: everything that a restore or the next point needs to know."""
+        found, snapshot, tally = self.under.found, self.frozen.snapshot, self.looker.tally
+        return {
+            "name": found.label,
+            "source": found.source,
+            "identity": found.identity,
+            "snapshot": snapshot_facts(snapshot),
+            "size": snapshot.size,
+            "item": self.item.item_id,
+            "next_item": self.space.next_item,
+            "next_cell": self.space.next_cell,
+            "block": IMAGE_GEOMETRY.block,
+            "cell": IMAGE_GEOMETRY.cell,
+            "digest_key": self.digest_key.hex(),
+            "root": root_bytes(self.root % ROOT_MODULUS).hex(),
+            "image": dict(self.frozen.facts),
+            "sample": {"cursor": self.looker.next_sample(), "cells": tally.sampled},
+            "distrust_base": tally.sample_missed > 0,
+            "suspects": self._suspects(),
+            "bytes_changed": tally.blocks * IMAGE_GEOMETRY.block,
+            "bytes_read": tally.bytes_read,
+            "tools": dict(self.bench.tools),
+        }
+
+    def _suspects(self) -> list[Json]:
+        """What earlier points are known to be wrong, with what this run found added."""
+        old = self.head.facts.get("suspects") if self.head else None
+        suspects: list[Json] = list(old) if isinstance(old, list) else []
+        tally = self.looker.tally
+        found = tally.mismatched + tally.sample_missed
+        if found and self.head is not None:
+            suspects.append({"through": self.head.seq, "cells": found, "found_by": self.draft.seq})
+        return suspects[-32:]
+
+
+def snapshot_of(facts: object) -> Snapshot | None:
+    """A snapshot as facts hold it; None for an empty table."""
+    if not isinstance(facts, dict) or not facts:
+        return None
+    return Snapshot(
+        id=str(facts["id"]),
+        name=str(facts["name"]),
+        taken_at=datetime.fromisoformat(str(facts["taken_at"])).astimezone(UTC),
+        size=int(facts["size"]),
+    )
+
+
+def snapshot_facts(snapshot: Snapshot | None) -> dict[str, Json]:
+    """A snapshot as facts hold it."""
+    if snapshot is None:
+        return {}
+    return {
+        "id": snapshot.id,
+        "name": snapshot.name,
+        "taken_at": snapshot.taken_at.isoformat(),
+        "size": snapshot.size,
+    }

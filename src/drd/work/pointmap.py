@@ -1,0 +1,108 @@
+"""The map of one point, a window at a time: where its blocks lie, and what its cells digest to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from drd.core import merge
+from drd.core.manifest import Clear, Reference
+from drd.core.sections import (
+    ITEMS_PER_SECTION,
+    Item,
+    MapPiece,
+    What,
+    decode_digests,
+    decode_items,
+    decode_map,
+)
+from drd.core.tables import PackRows, TableKind
+from drd.core.window import DigestWindow, WindowMap
+from drd.errors import IntegrityError
+from drd.model import Geometry
+from drd.work.shelf import Shelf
+
+BASE_KIND = {
+    What.MAP: TableKind.SHARD,
+    What.DIGESTS: TableKind.DIGESTS,
+    What.ITEMS: TableKind.ITEMS,
+}
+
+
+class PointMap:
+    """Reads the objects that a manifest names; see the module."""
+
+    def __init__(self, shelf: Shelf, references: Sequence[Reference], geometry: Geometry) -> None:
+        self.shelf = shelf
+        self.references = tuple(references)
+        self.geometry = geometry
+        self._runs = merge.paint_order(references)
+
+    @classmethod
+    def of(cls, shelf: Shelf, clear: Clear, geometry: Geometry) -> PointMap:
+        """The map of a manifest."""
+        return cls(shelf, clear.references, geometry)
+
+    def layers(self, what: What, number: int) -> Iterable[bytes]:
+        """Sections that speak of one window, oldest first: the base, then the runs newer than it."""
+        base = merge.base_of(self.references, BASE_KIND[what], number)
+        through = -1
+        if base is not None:
+            data = self.shelf.section(base, what, number)
+            if data is None:
+                raise IntegrityError("a table lacks its window", about=self.shelf.key(base))
+            through = base.through
+            yield data
+        for run in self._runs:
+            if run.through > through:
+                data = self.shelf.section(run, what, number)
+                if data is not None:
+                    yield data
+
+    def digests(self, window: int) -> npt.NDArray[np.uint64]:
+        """Digest of each cell of *window*; 0 for zeros."""
+        painted = DigestWindow(self.geometry)
+        for data in self.layers(What.DIGESTS, window):
+            painted.paint(decode_digests(data, window_cells=self.geometry.window_cells))
+        return painted.digest
+
+    def window(self, window: int) -> MapPiece:
+        """Where the blocks of *window* lie; blocks not named restore to zeros."""
+        painted = WindowMap(self.geometry)
+        geometry = self.geometry
+        for data in self.layers(What.MAP, window):
+            painted.paint(
+                decode_map(data, block=geometry.block, window_blocks=geometry.window_blocks)
+            )
+        return painted.piece(holes=False)
+
+    def items(self) -> dict[int, Item]:
+        """All items that were not removed, by id."""
+        shards = {one.number for one in self.references if one.kind is TableKind.ITEMS}
+        for run in self._runs:
+            shards.update(self.shelf.open(run).numbers(What.ITEMS))
+        items: dict[int, Item] = {}
+        for shard in sorted(shards):
+            for data in self.layers(What.ITEMS, shard):
+                for item in decode_items(data):
+                    if item.item_id // ITEMS_PER_SECTION != shard:
+                        raise IntegrityError("an item stands in a shard that is not its own")
+                    items[item.item_id] = item
+        return {number: item for number, item in items.items() if not item.removed}
+
+    def rows(self) -> PackRows:
+        """The rows of all packs that the point can reach."""
+        carriers = (TableKind.RUN, TableKind.PACKS)
+        return PackRows.join(
+            [self.shelf.rows(one) for one in self.references if one.kind in carriers]
+        )
+
+    def windows(self, what: What) -> list[int]:
+        """Windows of which anything is said, ascending."""
+        kind = BASE_KIND[what]
+        numbers = {one.number for one in self.references if one.kind is kind}
+        for run in self._runs:
+            numbers.update(self.shelf.open(run).numbers(what))
+        return sorted(numbers)
