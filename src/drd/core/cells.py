@@ -92,7 +92,7 @@ def _per_cell(flags: Flags, geometry: Geometry) -> npt.NDArray[np.bool_]:
     return flags.reshape(-1, geometry.cell_blocks)
 
 
-def _any(rows: npt.NDArray[np.generic]) -> Flags:
+def any_row(rows: npt.NDArray[np.generic]) -> Flags:
     """Which rows have anything that is not zero."""
     flags: Flags = np.asarray(rows.any(axis=1), dtype=np.bool_)
     return flags
@@ -124,18 +124,18 @@ def _judge(span: Span, lens: Lens) -> _Verdict:
     """Rules 1 to 3 for the cells of one span."""
     geometry = lens.geometry
     new = _words(span.new, geometry)
-    full = _any(new)
-    filled = _any(_per_cell(full, geometry))
+    full = any_row(new)
+    filled = any_row(_per_cell(full, geometry))
     trusted = np.zeros(len(filled), np.bool_)
     differs = np.ones(len(full), np.bool_)
     mismatched = 0
     if span.base is not None:
         base = _words(span.base, geometry)
-        base_filled = _any(_per_cell(_any(base), geometry))
+        base_filled = any_row(_per_cell(any_row(base), geometry))
         trusted = _digests(span.base, base_filled, lens) == span.stored
         mismatched = int((~trusted).sum())
-        differs = _any(new != base)
-    touched = _any(_per_cell(differs, geometry))
+        differs = any_row(new != base)
+    touched = any_row(_per_cell(differs, geometry))
     digest = _digests(span.new, filled & (touched | ~trusted), lens)
     changed = np.where(trusted, touched, digest != span.stored)
     # Whole cells where the base cannot be trusted; else only the blocks that differ.
