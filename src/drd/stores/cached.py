@@ -1,0 +1,244 @@
+"""A local copy of the small objects that every run reads again: what lies below ``x/``.
+
+They are written once and named in manifests with their SHA-256, so the caller finds out a wrong
+byte whatever served it. What the cache itself has to prove is that a file in it is whole and is
+what the store gave: each file carries the key, the version and a digest of what follows, and one
+that does not agree is as good as absent. Nothing here is synced; after a power cut the digests sort
+out what is left.
+
+**The cache never fails a run.** Whatever its directory does (full, read-only, gone), the store is
+asked instead, and ``failures`` counts it.
+
+**Versions.** One file per key. It answers for its own version, and for "the newest" (an object that
+is written once has one). A reader who found wrong bytes asks for ``versions``, which drops the copy,
+and gets each of them from the store; the last one read is kept: the one that verified.
+
+A check that the *store* still has its bytes (verify level 0 and 1) must not go through a cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from blake3 import blake3
+
+from drd.model import Buffer, ObjectVersion, StoreAbilities
+from drd.ports import Random, Store
+from drd.stores import names
+
+CACHED_FOLDER: Final = "x/"
+"""``format.md``: runs, shards, digest, item and pack tables, rolls; each written once."""
+
+DEFAULT_BYTES: Final = 1 << 30
+"""A gibibyte holds the maps of some hundred images of a tebibyte (10 MiB of metadata per hour)."""
+
+_KEEP: Final = 0.9
+"""Part of the bound that an eviction leaves, so that not every further object evicts again."""
+
+_DIGEST_BYTES: Final = 32
+_TEMPORARY: Final = ".new"
+
+
+class CachedStore:
+    """A store with a directory in front of it.
+
+    Args:
+        inner: the store.
+        folder: the cache's own directory, made when it is missing; one per repository.
+        max_bytes: the sum of file sizes that is kept.
+        random: names of temporary files.
+    """
+
+    def __init__(
+        self,
+        inner: Store,
+        folder: Path,
+        *,
+        max_bytes: int = DEFAULT_BYTES,
+        random: Random = secrets.token_bytes,
+    ) -> None:
+        self._inner = inner
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._random = random
+        self._lock = Lock()
+        self._held: int | None = None  # bytes in the folder; None until they are first needed
+        self._counted = {"hits": 0, "misses": 0, "failures": 0}
+
+    @property
+    def url(self) -> str:
+        """The inner store's."""
+        return self._inner.url
+
+    @property
+    def hits(self) -> int:
+        """Reads that the cache answered."""
+        return self._counted["hits"]
+
+    @property
+    def misses(self) -> int:
+        """Reads that it could have answered, had it had the object."""
+        return self._counted["misses"]
+
+    @property
+    def failures(self) -> int:
+        """Times that its directory could not be used."""
+        return self._counted["failures"]
+
+    def abilities(self) -> StoreAbilities:
+        """The inner store's."""
+        return self._inner.abilities()
+
+    def put(self, key: str, data: Buffer, *, if_absent: bool = False) -> str:
+        """Write to the store, then keep a copy."""
+        version = self._inner.put(key, data, if_absent=if_absent)
+        if key.startswith(CACHED_FOLDER):
+            self._keep(key, version, data=data)
+        return version
+
+    def get(
+        self, key: str, *, version: str = "", start: int = 0, length: int | None = None
+    ) -> bytes:
+        """Read from the cache, else from the store; only a whole object is kept."""
+        names.check_key(key)
+        names.check_range(start, length)
+        if not key.startswith(CACHED_FOLDER):
+            return self._inner.get(key, version=version, start=start, length=length)
+        held = self._find(key, version)
+        if held is not None:
+            self._count("hits")
+            return held[start : None if length is None else start + length]
+        self._count("misses")
+        data = self._inner.get(key, version=version, start=start, length=length)
+        if start == 0 and length is None:
+            self._keep(key, version, data=data)
+        return data
+
+    def stat(self, key: str, *, version: str = "") -> ObjectVersion:
+        """Asked of the store: whether an object is there is its to say."""
+        return self._inner.stat(key, version=version)
+
+    def list(
+        self, prefix: str, *, limit: int | None = None, after: str = ""
+    ) -> Iterator[ObjectVersion]:
+        """Asked of the store."""
+        return self._inner.list(prefix, limit=limit, after=after)
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Asked of the store."""
+        return self._inner.folders(prefix)
+
+    def versions(self, key: str) -> Sequence[ObjectVersion]:
+        """Asked of the store; the copy is dropped.
+
+        Who asks for all versions of an object that is written once did not get the bytes it wanted,
+        and must not get the same ones from here again.
+        """
+        found = self._inner.versions(key)
+        self._drop(key)
+        return found
+
+    def delete(self, key: str, *, version: str = "") -> None:
+        """Remove from the store and the cache."""
+        self._inner.delete(key, version=version)
+        self._drop(key)
+
+    # ── the directory ───────────────────────────────────────────────────────────────────────────
+
+    def _path(self, key: str) -> Path:
+        return self._folder / hashlib.sha256(key.encode()).hexdigest()
+
+    def _find(self, key: str, version: str) -> bytes | None:
+        path = self._path(key)
+        with self._forgiven(), suppress(FileNotFoundError):
+            label, data = _opened(path.read_bytes())
+            if label is None:
+                path.unlink(missing_ok=True)
+            elif label[0] == key and version in {"", label[1]}:
+                os.utime(path)  # the newest time is evicted last
+                return data
+        return None
+
+    def _keep(self, key: str, version: str, *, data: Buffer) -> None:
+        path = self._path(key)
+        temporary = path.with_name(self._random(16).hex() + _TEMPORARY)
+        with self._forgiven():
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                size = _write(temporary, _head(key, version, data=data), data)
+                temporary.rename(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+            self._evict(size)
+
+    def _drop(self, key: str) -> None:
+        if key.startswith(CACHED_FOLDER):
+            with self._forgiven():
+                self._path(key).unlink(missing_ok=True)
+
+    def _evict(self, added: int) -> None:
+        """Remove the files that were not used for longest, once there are too many bytes.
+
+        Other processes fill the same directory; their share is learnt when it is read again.
+        """
+        with self._lock:
+            if self._held is not None and self._held + added <= self._max_bytes:
+                self._held += added
+                return
+            found = sorted(_files(self._folder), key=lambda file: file[1].st_mtime_ns)
+            held = sum(status.st_size for _, status in found)
+            if held > self._max_bytes:
+                for path, status in found:
+                    if held <= self._max_bytes * _KEEP:
+                        break
+                    path.unlink(missing_ok=True)
+                    held -= status.st_size
+            self._held = held
+
+    @contextmanager
+    def _forgiven(self) -> Iterator[None]:
+        """Count what the directory cannot do, and go on without it."""
+        try:
+            yield
+        except OSError:
+            self._count("failures")
+
+    def _count(self, what: str) -> None:
+        with self._lock:
+            self._counted[what] += 1
+
+
+def _head(key: str, version: str, *, data: Buffer) -> bytes:
+    """Digest of all that follows, then key and version, each in a line."""
+    label = f"{key}\n{version}\n".encode()
+    return blake3(label).update(data).digest() + label
+
+
+def _write(path: Path, head: bytes, data: Buffer) -> int:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:  # noqa: PTH123  a descriptor, for its mode
+        file.write(head)
+        file.write(data)
+        return file.tell()
+
+
+def _opened(whole: bytes) -> tuple[tuple[str, str] | None, bytes]:
+    """Return key and version, and the object's bytes; None for a file that is torn or damaged."""
+    digest, rest = whole[:_DIGEST_BYTES], whole[_DIGEST_BYTES:]
+    if blake3(rest).digest() != digest:
+        return None, b""
+    key, version, data = rest.split(b"\n", 2)
+    return (key.decode(), version.decode()), data
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):
+            yield path, path.stat()

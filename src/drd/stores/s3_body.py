@@ -1,0 +1,66 @@
+"""A buffer as the body of a PUT, sent in slices and never copied.
+
+One ``sendall`` of a whole pack must end within the connect timeout, or the upload fails: on a slow
+line none would ever get through. Given something to ``read``, urllib3 sends slices, each with the
+timeout to itself, and botocore asks ``Expect: 100-continue`` first, so that a refusal (403, 412,
+503) comes back before the body goes out, and not as a broken connection in the middle of it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from drd.model import Buffer
+
+SMALL: Final = 256 * 1024
+"""Bodies up to this many bytes go out whole: asking first would cost them a round trip."""
+
+_SHA256_BYTES: Final = 32
+
+
+class Body:
+    """A view of *data* that can be read like a file.
+
+    ``sha256`` is the digest of the data where the caller knew it (``known_sha256``), else None.
+    """
+
+    def __init__(self, data: Buffer) -> None:
+        self.sha256 = known_sha256(data)
+        self._view = memoryview(data).cast("B")
+        self._at = 0
+
+    def __len__(self) -> int:
+        return len(self._view)
+
+    def read(self, size: int = -1) -> memoryview:
+        """Return the next *size* bytes (all when negative) as a view; an empty one at the end."""
+        end = len(self._view) if size < 0 else self._at + size
+        piece = self._view[self._at : end]
+        self._at += len(piece)
+        return piece
+
+    def tell(self) -> int:
+        """Return the position of the next read."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move to *offset* from the start, from here (1) or from the end (2)."""
+        base = (0, self._at, len(self._view))[whence]
+        self._at = min(max(0, base + offset), len(self._view))
+        return self._at
+
+
+def known_sha256(data: Buffer) -> bytes | None:
+    """Return the digest that a buffer carries as its attribute ``sha256``, 32 bytes, or None.
+
+    A pack is hashed when it is sealed, for its row in the run. A ``bytearray`` of a class with such
+    an attribute hands that digest on to the signature of the PUT, which needs the same one. A wrong
+    digest cannot do harm: the store compares it with what arrives and refuses.
+    """
+    known = getattr(data, "sha256", None)
+    return known if isinstance(known, bytes) and len(known) == _SHA256_BYTES else None
+
+
+def body_of(data: Buffer) -> bytes | Body:
+    """Choose how *data* is sent."""
+    return Body(data) if memoryview(data).nbytes > SMALL else bytes(data)
