@@ -1,0 +1,301 @@
+"""Source: image files and block devices, read as they lie there.
+
+There are no snapshots and no change tracking: the base is always None, so that every cell that holds
+data is read and compared by digest. A file that changes while it is read gives a mixture of two
+states that never was; so it is refused, by its times and size, unless the configuration says that
+whoever writes is quiet (``quiesced``). A block device has no times to go by: it is opened
+exclusively, which fails while it is mounted or held, and keeps others from mounting it.
+"""
+
+from __future__ import annotations
+
+import errno
+import glob
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from drd.errors import ConfigError, NotFoundError, RefusedError, SourceError
+from drd.model import Buffer, Changed, Found, HeldSnapshot, Json, Snapshot
+from drd.ports import FreezeOrder, Now, ReadAt
+from drd.sources.blockdev import data_ranges, size_of
+from drd.sources.device_reading import FileReader
+from drd.sources.labels import label as label_of
+from drd.sources.labels import snapshot_name
+from drd.sources.os_errors import translated
+from drd.sources.ranges import clipped, merged
+from drd.sources.windowed import Pace, Window, in_order
+
+FILE_QUARANTINE_MARK = ".drd-restoring-"
+"""In the name of a file that a restore has not finished; never backed up."""
+
+_PREFIX = "device:"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSettings:
+    """One section of the configuration. *paths* are glob patterns; limits of 0 are no limits."""
+
+    paths: tuple[str, ...]
+    quiesced: bool = False
+    bytes_per_s: float = 0.0
+    reads_per_s: float = 0.0
+
+
+class DeviceSource:
+    """Image files and block devices. *now* is the clock: a file has no snapshot time of its own."""
+
+    def __init__(self, name: str, settings: DeviceSettings, now: Now) -> None:
+        self._name = name
+        self._settings = settings
+        self._now = now
+
+    @property
+    def name(self) -> str:
+        """Section of the configuration."""
+        return self._name
+
+    def discover(self) -> Sequence[Found]:
+        """Files and block devices that the patterns match, sorted by label.
+
+        A path without wildcards is found even when nothing is there: ``freeze`` then says so, and
+        the others are backed up all the same.
+
+        Raises:
+            ConfigError: two paths have one base name, or one file has two names.
+        """
+        by_label: dict[str, str] = {}
+        by_path: dict[str, str] = {}
+        for path in self._matching():
+            called, real = label_of(self._name, Path(path).name), os.path.realpath(path)
+            if by_label.get(called, real) != real:
+                raise ConfigError(
+                    f"two images would be called {called}: {by_label[called]} and {real}",
+                    about=self._name,
+                    hint="give each a source of its own, or narrow the paths",
+                )
+            if by_path.get(real, called) != called:
+                raise ConfigError(
+                    f"one image would be called {by_path[real]} and {called}",
+                    about=real,
+                    hint="narrow the paths, so that one name is left",
+                )
+            by_label[called], by_path[real] = real, called
+        return [
+            Found(self._name, called, f"{_PREFIX}{by_label[called]}") for called in sorted(by_label)
+        ]
+
+    def _matching(self) -> Iterator[str]:
+        """Paths that the patterns match and that can be images."""
+        for pattern in self._settings.paths:
+            if not glob.has_magic(pattern) or os.path.lexists(pattern):
+                yield pattern
+                continue
+            with translated(pattern):
+                matches = sorted(glob.glob(pattern))  # noqa: PTH207  # absolute patterns
+            yield from (path for path in matches if _may_be_image(path))
+
+    @contextmanager
+    def freeze(self, found: Found, order: FreezeOrder) -> Iterator[_DeviceFrozen]:
+        """Open *found*; leaving the context proves that it did not change meanwhile.
+
+        Raises:
+            NotFoundError: nothing is there.
+            RefusedError: it is no image, is in use, or changed while it was read.
+        """
+        with self._opened(found) as (fd, path):
+            known = _Fingerprint.of(fd)
+            snapshot = Snapshot(
+                known.snapshot_id, snapshot_name(order.lineage, order.run), self._now(), known.size
+            )
+            resume = order.resume
+            if resume is not None and resume.id == snapshot.id and not known.block:
+                snapshot = resume
+            yield from self._frozen(fd, path, snapshot, known)
+
+    @contextmanager
+    def reopen(self, found: Found, snapshot: Snapshot) -> Iterator[_DeviceFrozen]:
+        """Open *found* again, when it is still what *snapshot* was.
+
+        Raises:
+            NotFoundError: it has changed since, or is gone.
+        """
+        with self._opened(found) as (fd, path):
+            known = _Fingerprint.of(fd)
+            if known.snapshot_id != snapshot.id:
+                raise NotFoundError(
+                    "the image has changed since that point: there is no snapshot of it",
+                    about=found.label,
+                    hint="a file keeps only its present state; compare a newer point",
+                )
+            yield from self._frozen(fd, path, snapshot, known)
+
+    def settle(self, found: Found, lineage: bytes, *, keep: Sequence[str]) -> Sequence[str]:  # noqa: ARG002
+        """Nothing to remove."""
+        return []
+
+    def snapshots(self) -> Sequence[HeldSnapshot]:
+        """None: a file has no snapshots."""
+        return []
+
+    def release(self, label: str) -> Sequence[str]:
+        """Nothing to remove.
+
+        Raises:
+            NotFoundError: no image of that label.
+        """
+        if all(found.label != label for found in self.discover()):
+            raise NotFoundError("no such image", about=label)
+        return []
+
+    @contextmanager
+    def _opened(self, found: Found) -> Iterator[tuple[int, str]]:
+        """A descriptor of *found*, and its path."""
+        path = found.identity.removeprefix(_PREFIX)
+        if path == found.identity:
+            raise NotFoundError("this is not the identity of a file", about=found.identity)
+        with translated(path):
+            fd = _open(path, exclusive=not self._settings.quiesced)
+        try:
+            yield fd, path
+        finally:
+            os.close(fd)
+
+    def _frozen(
+        self, fd: int, path: str, snapshot: Snapshot, known: _Fingerprint
+    ) -> Iterator[_DeviceFrozen]:
+        """The open image; checked once more when the caller is done with it."""
+        with ExitStack() as stack:
+            frozen = _DeviceFrozen(
+                fd, path, snapshot=snapshot, known=known, settings=self._settings
+            )
+            stack.enter_context(closing(frozen))
+            yield frozen
+            frozen.check()
+
+
+@dataclass(frozen=True, slots=True)
+class _Fingerprint:
+    """What tells that a file was written to; a block device has only its size."""
+
+    inode: int
+    modified_ns: int
+    changed_ns: int
+    size: int
+    block: bool
+
+    @classmethod
+    def of(cls, fd: int) -> _Fingerprint:
+        """The present one of an open file."""
+        about, size = os.fstat(fd), size_of(fd)
+        if stat.S_ISBLK(about.st_mode):
+            return cls(about.st_rdev, 0, 0, size, block=True)
+        return cls(about.st_ino, about.st_mtime_ns, about.st_ctime_ns, size, block=False)
+
+    @property
+    def snapshot_id(self) -> str:
+        """Changes whenever a file does."""
+        return f"{self.inode:x}-{self.modified_ns:x}-{self.size:x}"
+
+
+class _DeviceFrozen:
+    """An open file or block device."""
+
+    def __init__(
+        self,
+        fd: int,
+        path: str,
+        *,
+        snapshot: Snapshot,
+        known: _Fingerprint,
+        settings: DeviceSettings,
+    ) -> None:
+        self._fd = fd
+        self._path = path
+        self._snapshot = snapshot
+        self._known = known
+        self._settings = settings
+        self._reader = FileReader(fd, size=known.size, about=path)
+        self._pace = Pace(bytes_per_s=settings.bytes_per_s, reads_per_s=settings.reads_per_s)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Synthetic: its id is made of inode, time of change and size."""
+        return self._snapshot
+
+    @property
+    def base(self) -> None:
+        """Never: a file keeps no older state."""
+
+    @property
+    def facts(self) -> Mapping[str, Json]:
+        """Path and size, and whether the operator vouched for consistency."""
+        return {
+            "kind": "device",
+            "path": self._path,
+            "size": self._known.size,
+            "block": self._known.block,
+            "consistency": "quiesced" if self._settings.quiesced else "unchanged while read",
+            "warnings": [],
+        }
+
+    def changed(self, offset: int, length: int) -> Sequence[Changed]:
+        """Ranges that hold data."""
+        end = min(offset + length, self._known.size)
+        with translated(self._path):
+            return clipped(merged(data_ranges(self._fd, offset, end)), offset, end)
+
+    def read(self, wanted: Iterable[ReadAt]) -> Iterator[tuple[ReadAt, Buffer]]:
+        """Read in the order asked; at the end, prove that nothing changed.
+
+        Raises:
+            RefusedError: the file was written to meanwhile.
+        """
+        yield from in_order(wanted, self._start, Window(), about=self._path, pace=self._pace)
+        self.check()
+
+    def _start(self, offset: int, length: int, base: bool) -> Future[Buffer]:  # noqa: FBT001
+        if base:
+            raise SourceError("a file has no base to read", about=self._path)
+        return self._reader.start(offset, length)
+
+    def check(self) -> None:
+        """Refuse when the file is not what it was when it was opened.
+
+        Raises:
+            RefusedError: it was written to, and nobody said that it is quiesced.
+        """
+        with translated(self._path):
+            changed = _Fingerprint.of(self._fd) != self._known
+        if changed and not self._settings.quiesced:
+            raise RefusedError(
+                "the file changed while it was read",
+                about=self._path,
+                hint="stop who writes to it, or set quiesced = true when a copy in motion is wanted",
+            )
+
+    def close(self) -> None:
+        """Wait for reads under way."""
+        self._reader.close()
+
+
+def _may_be_image(path: str) -> bool:
+    """A regular file or block device that no restore is writing. What is gone by now is not one."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError as error:
+        return error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+    return (stat.S_ISREG(mode) or stat.S_ISBLK(mode)) and FILE_QUARANTINE_MARK not in path
+
+
+def _open(path: str, *, exclusive: bool) -> int:
+    """Open for reading; a block device exclusively, unless it is said to be quiet."""
+    mode = Path(path).stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+        raise RefusedError("neither a file nor a block device", about=path)
+    guard = os.O_EXCL if stat.S_ISBLK(mode) and exclusive else 0
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | guard)

@@ -1,0 +1,134 @@
+"""Target: a file, written sparse under a quarantine name beside its final one, then renamed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from drd.errors import DrdError, NotFoundError, RefusedError
+from drd.model import Buffer, Json
+from drd.ports import Random
+from drd.sources.blockdev import write_all
+from drd.sources.device import FILE_QUARANTINE_MARK
+from drd.sources.os_errors import translated
+
+FRESH_MODE = 0o600
+"""An image holds whatever the machine held; the operator may open it up."""
+
+
+class FileTarget:
+    """``file:PATH``. A symbolic link is followed: what it points to is replaced, not the link."""
+
+    ordered = False
+
+    def __init__(self, path: str, *, overwrite: bool, random: Random) -> None:
+        self._said = path
+        self._path = Path(os.path.realpath(path))
+        self._overwrite = overwrite
+        self._quarantine = Path(f"{self._path}{FILE_QUARANTINE_MARK}{random(4).hex()}")
+        self._fd: int | None = None
+        self.warnings: list[str] = []
+
+    @property
+    def name(self) -> str:
+        """``file:PATH``."""
+        return f"file:{self._said}"
+
+    def prepare(self, size: int, facts: Mapping[str, Json]) -> None:  # noqa: ARG002
+        """Check, and make the quarantine file with *size* bytes of hole.
+
+        Raises:
+            NotFoundError: the folder is not there.
+            RefusedError: the file exists and may not be overwritten, or is no regular file.
+            SourceError: no permission, no space.
+        """
+        if not self._path.parent.is_dir():
+            raise NotFoundError(
+                "no such folder", about=str(self._path.parent), hint="make it, or correct the path"
+            )
+        mode = self._check_existing()
+        with translated(str(self._quarantine)):
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            self._fd = os.open(self._quarantine, flags, FRESH_MODE)
+            if mode is not None:
+                os.fchmod(self._fd, mode)
+            os.ftruncate(self._fd, size)
+
+    def _check_existing(self) -> int | None:
+        """Permissions of the file that would be replaced; None when there is none."""
+        try:
+            about = self._path.lstat()
+        except FileNotFoundError:
+            return None
+        if not stat.S_ISREG(about.st_mode):
+            raise RefusedError(
+                "the target is there, and is no regular file",
+                about=self.name,
+                hint="a block device is written to with device:PATH",
+            )
+        if not self._overwrite:
+            raise RefusedError(
+                "the target exists",
+                about=self.name,
+                hint="choose another name, or allow it to be replaced with --overwrite",
+            )
+        return stat.S_IMODE(about.st_mode)
+
+    def write(self, offset: int, data: Buffer) -> None:
+        """Write *data*; durable after ``finish``."""
+        with translated(str(self._quarantine)):
+            write_all(self._open_fd(), memoryview(data), offset)
+
+    def skip(self, offset: int, length: int) -> None:
+        """Nothing to do: what was never written is a hole."""
+
+    def finish(self) -> None:
+        """Make everything durable, then give the file its name in one step.
+
+        Raises:
+            RefusedError: somebody made a file of that name meanwhile.
+        """
+        fd = self._open_fd()
+        with translated(str(self._quarantine)):
+            os.fsync(fd)
+        with translated(self.name):
+            if self._overwrite:
+                self._check_existing()
+                self._quarantine.replace(self._path)
+            else:
+                os.link(
+                    self._quarantine, self._path
+                )  # fails when the name is taken; rename does not
+                self._quarantine.unlink()
+            _sync_folder(self._path.parent)
+        os.close(fd)
+        self._fd = None
+
+    def abandon(self) -> str:
+        """Stop; the quarantine file stays and is named."""
+        if self._fd is None:
+            return ""
+        fd, self._fd = self._fd, None
+        try:
+            with translated(str(self._quarantine)):
+                os.fsync(fd)
+        except DrdError as error:
+            self.warnings.append(f"the unfinished file may lack its last writes: {error}")
+        os.close(fd)
+        return f"file:{self._quarantine}"
+
+    def _open_fd(self) -> int:
+        if self._fd is None:
+            raise RefusedError("the target was not prepared", about=self.name)
+        return self._fd
+
+
+def _sync_folder(folder: Path) -> None:
+    """A rename is durable when its folder is."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,84 @@
+"""One snapshot of one image, open for reading, with the base that it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from drd.errors import SourceError
+from drd.model import Buffer, Changed, Json, Snapshot
+from drd.ports import ReadAt
+from drd.sources.rbd_cluster import Cluster
+from drd.sources.rbd_diff import Diff
+from drd.sources.rbd_reading import Reader
+from drd.sources.rbd_settings import RbdSettings
+from drd.sources.windowed import Pace, Window, in_order
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSnapshot:
+    """A snapshot, the handle that is open at it, and what the image is called."""
+
+    snapshot: Snapshot
+    image: Any
+    about: str
+
+
+class RbdFrozen:
+    """Lists and reads; whoever opened the handles closes them."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        settings: RbdSettings,
+        *,
+        new: OpenSnapshot,
+        base: OpenSnapshot | None,
+        diff: Diff,
+        facts: Mapping[str, Json],
+    ) -> None:
+        self._cluster = cluster
+        self._new = new
+        self._base = base
+        self._diff = diff
+        self._facts = facts
+        self._window = Window(reads=settings.in_flight, wait_s=cluster.access.wait_s)
+        self._pace = Pace(bytes_per_s=settings.bytes_per_s, reads_per_s=settings.reads_per_s)
+        self._reader = self._reading(new)
+        self._base_reader = self._reading(base) if base else None
+
+    def _reading(self, one: OpenSnapshot) -> Reader:
+        return Reader(self._cluster.ceph, one.image, size=one.snapshot.size, about=one.about)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The snapshot that is read."""
+        return self._new.snapshot
+
+    @property
+    def base(self) -> Snapshot | None:
+        """The snapshot that it is compared with."""
+        return self._base.snapshot if self._base else None
+
+    @property
+    def facts(self) -> Mapping[str, Json]:
+        """See ``rbd_facts``."""
+        return self._facts
+
+    def changed(self, offset: int, length: int) -> Sequence[Changed]:
+        """Ranges that may differ from the base; without one, those that hold data."""
+        with self._cluster.calls(about=self._new.about, missing="a snapshot is gone"):
+            return self._diff.changed(offset, length)
+
+    def read(self, wanted: Iterable[ReadAt]) -> Iterator[tuple[ReadAt, Buffer]]:
+        """Read in the order asked, many in flight."""
+        about = self._new.about
+        return in_order(wanted, self._start, self._window, about=about, pace=self._pace)
+
+    def _start(self, offset: int, length: int, base: bool) -> Future[Buffer]:  # noqa: FBT001
+        reader = self._base_reader if base else self._reader
+        if reader is None:
+            raise SourceError("a read of a base that is not there", about=self._new.about)
+        return reader.start(offset, length)
