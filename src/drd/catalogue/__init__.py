@@ -1,0 +1,1 @@
+"""A local cache of what the bucket holds, in SQLite. It can be deleted at any time."""

@@ -1,0 +1,92 @@
+"""``drctl backup``."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+import click
+
+from drd.cli import shapes
+from drd.cli.common import Call, verb
+from drd.cli.output import Reply
+from drd.errors import DrdError, NotFoundError
+
+if TYPE_CHECKING:
+    from drd.model import Found
+    from drd.ports import Source
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME|GLOB]...")
+@verb
+def backup(call: Call, names: tuple[str, ...]) -> Reply:
+    """Make one recovery point of each matching image (of all, when none is named)."""
+    from drd.model import Role  # noqa: PLC0415
+    from drd.work.backup import backup as back_up  # noqa: PLC0415
+
+    house = call.house(progress="backup")
+    reply = Reply()
+    try:
+        house.need_config()
+        chosen = _choose(house.sources(), names, reply)
+        repository = house.repository(Role.BACKUP)
+        bench = house.bench(repository)
+        points = []
+        for source, found in chosen:
+            try:
+                result = back_up(bench, source, found)
+            except DrdError as error:
+                error.about = error.about or found.label
+                reply.errors.append(error)
+                continue
+            points.append(result)
+            reply.warnings += [f"{found.label}: {warning}" for warning in result.warnings]
+        reply.warnings += repository.warnings
+        reply.lists["points"] = [shapes.backed_up(result) for result in points]
+        reply.shown = [shapes.backed_up_line(result) for result in points]
+        reply.done = len(points)
+        return reply
+    finally:
+        house.close()
+
+
+def _choose(
+    sources: list[Source], names: tuple[str, ...], reply: Reply
+) -> list[tuple[Source, Found]]:
+    """Images that match; a source that cannot be asked, and a pattern that hits nothing, are errors."""
+    everything: list[tuple[Source, Found]] = []
+    for source in sources:
+        if names and not any(_may_match(source.name, name) for name in names):
+            continue
+        try:
+            everything += [(source, found) for found in source.discover()]
+        except DrdError as error:
+            error.about = error.about or source.name
+            reply.errors.append(error)
+    if not names:
+        if not everything and not reply.errors:
+            reply.errors.append(_nothing("no source of the configuration matches any image", ""))
+        return everything
+    chosen = {}
+    for name in names:
+        hits = [
+            one for one in everything if fnmatchcase(one[1].label, name) or one[1].label == name
+        ]
+        if not hits and not reply.errors:
+            reply.errors.append(_nothing("no image of this name", name))
+        chosen.update({found.label: (source, found) for source, found in hits})
+    return [chosen[label] for label in sorted(chosen)]
+
+
+def _may_match(source: str, pattern: str) -> bool:
+    first = pattern.split("/", 1)[0]
+    return first == source or fnmatchcase(source, first)
+
+
+def _nothing(message: str, about: str) -> NotFoundError:
+    return NotFoundError(
+        message,
+        about=about,
+        hint="names are SOURCE/[NAMESPACE/]IMAGE; see [source.*] in the configuration",
+    )

@@ -1,0 +1,92 @@
+"""What all commands share: the options before and after COMMAND, the house, the one place for errors."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+import click
+
+from drd.cli.output import Reply, say
+from drd.errors import EXIT_CODES, DrdError
+
+if TYPE_CHECKING:
+    from drd.wiring import House, Reach
+
+P = ParamSpec("P")
+
+EXITS = "\b\nExit codes:\n" + "\n".join(f"  {code:>2}  {text}" for code, text in EXIT_CODES.items())
+
+
+@dataclass(slots=True)
+class Call:
+    """How drdctl was called: options that may stand before or after COMMAND."""
+
+    config: str | None = None
+    as_json: bool = False
+    to_stderr: bool = False
+
+    def house(
+        self,
+        *,
+        sheet: str | None = None,
+        reach: Callable[[], Reach | None] | None = None,
+        progress: str = "",
+    ) -> House:
+        """The wired house for this call."""
+        from drd.cli.progress import reporter  # noqa: PLC0415 - only verbs pay for what they use
+        from drd.wiring import open_house  # noqa: PLC0415
+
+        report = reporter(quiet=self.as_json or not progress)
+        return open_house(self.config, sheet=sheet, reach=reach, report=report)
+
+
+def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    def callback(context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+        call = context.ensure_object(Call)
+        if value:
+            setattr(call, name, value)
+        return value
+
+    return callback
+
+
+def shared_options(command: Callable[P, Any]) -> Callable[P, Any]:
+    """``--config`` and ``--json``, before or after COMMAND."""
+    for option in (
+        click.option(
+            "--config",
+            metavar="FILE",
+            expose_value=False,
+            callback=_remember("config"),
+            help="Configuration (else DRD_CONFIG, else /etc/drd/drd.toml).",
+        ),
+        click.option(
+            "--json",
+            is_flag=True,
+            expose_value=False,
+            callback=_remember("as_json"),
+            help="One JSON object instead of tables.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def verb(function: Callable[..., Reply]) -> Callable[..., None]:
+    """Make a verb of a function: shared options, one reply, errors turned into it, the exit code."""
+
+    @shared_options
+    @click.pass_context
+    def run(context: click.Context, /, *args: Any, **kwargs: Any) -> None:
+        call = context.ensure_object(Call)
+        try:
+            reply = function(call, *args, **kwargs)
+        except DrdError as error:
+            reply = Reply(errors=[error])
+        say(reply, as_json=call.as_json, to_stderr=call.to_stderr)
+        context.exit(reply.exit_code)
+
+    return functools.update_wrapper(run, function)

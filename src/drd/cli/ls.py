@@ -1,0 +1,128 @@
+"""``drctl ls`` and ``drctl show``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+from drd.cli import shapes
+from drd.cli.common import Call, verb
+from drd.cli.output import Reply, Row, size
+
+if TYPE_CHECKING:
+    from drd.model import PointInfo
+
+
+@click.command()
+@click.argument("name", required=False)
+@verb
+def ls(call: Call, name: str | None) -> Reply:
+    """List lineages, or the recovery points of one."""
+    from drd.core.selectors import parse_point  # noqa: PLC0415
+    from drd.model import Role  # noqa: PLC0415
+    from drd.work import listing  # noqa: PLC0415
+
+    house = call.house()
+    try:
+        repository = house.repository(Role.BACKUP)
+        points = listing.known_points(repository, house.catalogue())
+        reply = Reply(warnings=repository.warnings)
+        if name is None:
+            lineages = listing.by_lineage(points)
+            owner = set(listing.owners(lineages).values())
+            chosen = [one for one in lineages.values() if listing.full_points(one)]
+            chosen.sort(key=lambda one: (one[-1].name, one[-1].lineage not in owner))
+            reply.lists["lineages"] = [
+                lineage_row(one, current=one[-1].lineage in owner) for one in chosen
+            ]
+            reply.shown = [_line(one, current=one[-1].lineage in owner) for one in chosen]
+        else:
+            found = listing.full_points(listing.find_lineage(points, parse_point(name)))
+            reply.lists["points"] = [shapes.point(info) for info in found]
+            reply.shown = [shapes.point_line(info) for info in found]
+        if not reply.shown:
+            reply.text.append("no recovery points yet")
+        return reply
+    finally:
+        house.close()
+
+
+def lineage_row(points: list[PointInfo], *, current: bool) -> Row:
+    """A lineage as the contract lists it."""
+    full = [point for point in points if point.kind.name == "FULL"]
+    last = full[-1]
+    return {
+        "lineage": last.lineage.hex(),
+        "name": last.name,
+        "current": current,
+        "points": len(full),
+        "seq": last.seq,
+        "time": shapes.when(last.point_at),
+        "bytes_logical": last.size,
+        "identity": last.identity,
+        "suspect_points": sum(point.suspect for point in full),
+    }
+
+
+def _line(points: list[PointInfo], *, current: bool) -> Row:
+    full = [point for point in points if point.kind.name == "FULL"]
+    last = full[-1]
+    return {
+        "name": last.name if current else f"{last.name} (before)",
+        "points": len(full),
+        "newest": shapes.short(last.point_at),
+        "seq": last.seq,
+        "size": size(last.size),
+        "suspect": sum(point.suspect for point in full),
+        "lineage": last.lineage.hex(),
+    }
+
+
+@click.command()
+@click.argument("point")
+@verb
+def show(call: Call, point: str) -> Reply:
+    """Show one recovery point in full."""
+    from drd.core.selectors import choose, parse_point  # noqa: PLC0415
+    from drd.model import Role  # noqa: PLC0415
+    from drd.work import listing  # noqa: PLC0415
+
+    house = call.house()
+    try:
+        repository = house.repository(Role.BACKUP)
+        selector = parse_point(point)
+        points = listing.find_lineage(listing.known_points(repository, house.catalogue()), selector)
+        info = choose(points, selector)
+        keys, opened = listing.open_full(repository, info)
+        del keys
+        clear = opened.manifest.clear
+        row = shapes.point(info)
+        row.update(
+            {
+                "identity": info.identity,
+                "manifest": info.manifest_key,
+                "manifest_sha256": info.manifest_sha256.hex(),
+                "predecessor": clear.predecessor[0] if clear.predecessor else None,
+                "objects": len(clear.references),
+                "metadata_bytes": sum(one.size for one in clear.references),
+                "signed_by": opened.manifest.signer.hex(),
+                "facts": dict(info.facts),
+            }
+        )
+        reply = Reply(lists={"points": [row]}, warnings=repository.warnings)
+        reply.text = [f"{name:18} {value}" for name, value in _flat(row)]
+        return reply
+    finally:
+        house.close()
+
+
+def _flat(row: Mapping[str, object], above: str = "") -> list[tuple[str, object]]:
+    found: list[tuple[str, object]] = []
+    for name, value in row.items():
+        if isinstance(value, dict):
+            found += _flat(value, f"{above}{name}.")
+        else:
+            found.append((f"{above}{name}", value))
+    return found

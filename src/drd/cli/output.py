@@ -1,0 +1,122 @@
+"""What a command says: one reply, as a table for a person or as one JSON object for a program."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO
+
+import click
+
+from drd.errors import DrdError, common_exit_code
+from drd.model import Json
+
+Row = Mapping[str, Json]
+
+
+@dataclass(slots=True)
+class Reply:
+    """The outcome of a command.
+
+    ``lists`` are the named lists of the JSON object (``points``, ``lineages``, ``findings`` …), ``facts``
+    its other fields. ``shown`` is the table for a person. ``done`` counts what succeeded.
+    """
+
+    lists: dict[str, list[Row]] = field(default_factory=dict)
+    facts: dict[str, Json] = field(default_factory=dict)
+    shown: list[Row] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+    errors: list[DrdError] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    done: int = 0
+    forced_exit: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code: the common cause, 3 when some succeeded, 1 when causes differ."""
+        if self.forced_exit is not None:
+            return self.forced_exit
+        codes = [error.exit_code for error in self.errors]
+        return common_exit_code(codes, some_done=self.done > 0)
+
+    def as_json(self) -> dict[str, Json]:
+        """The JSON object of the contract."""
+        reply: dict[str, Json] = {"ok": self.exit_code == 0, "exit": self.exit_code}
+        reply.update({name: [dict(row) for row in rows] for name, rows in self.lists.items()})
+        reply.update(self.facts)
+        reply["errors"] = [error_json(error) for error in self.errors]
+        reply["warnings"] = list(self.warnings)
+        return reply
+
+
+def error_json(error: DrdError) -> dict[str, Json]:
+    """An error of the contract."""
+    return {
+        "code": error.code,
+        "object": error.about,
+        "message": error.message,
+        "hint": error.hint,
+    }
+
+
+def say(reply: Reply, *, as_json: bool, to_stderr: bool = False) -> None:
+    """Write *reply*; errors and warnings go to stderr unless all of it is JSON."""
+    out = sys.stderr if to_stderr else sys.stdout
+    if as_json:
+        click.echo(json.dumps(reply.as_json(), ensure_ascii=False), file=out)
+        return
+    if reply.shown:
+        _table(reply.shown, list(reply.shown[0]), out)
+    for line in reply.text:
+        click.echo(line, file=out)
+    for warning in dict.fromkeys(reply.warnings):
+        click.echo(f"warning: {warning}", file=sys.stderr)
+    for error in reply.errors:
+        click.echo(f"error: {error}", file=sys.stderr)
+        if error.hint:
+            click.echo(f"       {error.hint}", file=sys.stderr)
+
+
+def _table(rows: Sequence[Row], columns: Sequence[str], out: IO[str]) -> None:
+    """A table that fits a terminal, and that lines up in a file."""
+    shown = [[cell(row.get(column)) for column in columns] for row in rows]
+    heads = [column.replace("_", " ") for column in columns]
+    widths = [
+        max(len(head), *(len(line[place]) for line in shown)) for place, head in enumerate(heads)
+    ]
+    numbers = [all(_is_number(row.get(column)) for row in rows) for column in columns]
+    for line in (heads, *shown):
+        cells = [
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(line, widths, numbers, strict=True)
+        ]
+        click.echo("  ".join(cells).rstrip(), file=out)
+
+
+def _is_number(value: Json) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def cell(value: Json) -> str:
+    """One cell, for a person."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    if isinstance(value, list):
+        return ", ".join(cell(one) for one in value)
+    return str(value)
+
+
+def size(count: int) -> str:
+    """Bytes for a person, in binary units (IEC 80000-13)."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if value < 1024 or unit == "TiB":  # noqa: PLR2004
+            return f"{int(value)} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    raise AssertionError("unreachable")

@@ -1,0 +1,73 @@
+"""Progress bars with rate and time left, on a terminal only."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from drd.model import Progress
+
+if TYPE_CHECKING:
+    from drd.ports import Report
+
+
+def nothing(_progress: Progress) -> None:
+    """Nobody is looking."""
+
+
+def reporter(*, quiet: bool) -> Report:
+    """Where progress goes: a bar on stderr when it is a terminal."""
+    if quiet or not sys.stderr.isatty():
+        return nothing
+    return _Bars()
+
+
+class _Bars:
+    """A bar per stage, drawn by rich when the first step comes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tasks: dict[str, int] = {}
+        self._bars: object | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        """Move the bar of a stage; a finished one stays until the next begins."""
+        from rich.progress import Progress as Bars  # noqa: PLC0415 - rich takes its time
+        from rich.progress import TaskID  # noqa: PLC0415
+
+        with self._lock:
+            if self._bars is None:
+                self._bars = _make()
+            bars = self._bars
+            assert isinstance(bars, Bars)  # noqa: S101 - for the type checker
+            if progress.stage not in self._tasks:
+                bars.start()
+                self._tasks[progress.stage] = bars.add_task(progress.stage, total=progress.total)
+            task = TaskID(self._tasks[progress.stage])
+            bars.update(task, completed=progress.done, total=progress.total)
+            if progress.total and progress.done >= progress.total:
+                bars.stop()
+                del self._tasks[progress.stage]
+                self._bars = None
+
+
+def _make() -> object:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        DownloadColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+    from rich.progress import Progress as Bars  # noqa: PLC0415
+
+    return Bars(
+        TextColumn("{task.description:8}"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )

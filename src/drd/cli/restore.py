@@ -1,0 +1,255 @@
+"""``drctl restore``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from drd.cli import shapes
+from drd.cli.common import Call, verb
+from drd.cli.output import Reply, size
+from drd.errors import DrdError, IntegrityError, RefusedError
+
+if TYPE_CHECKING:
+    from drd.model import Json, PointInfo
+    from drd.wiring import House
+    from drd.work.repository import Repository
+    from drd.work.restore import Outcome, RestorePlan
+
+PIPE = "-"
+
+
+@click.command()
+@click.argument("point")
+@click.option(
+    "--to",
+    required=True,
+    metavar="TARGET",
+    help="rbd:POOL[/NS]/IMAGE, file:PATH, device:PATH, or - for stdout.",
+)
+@click.option(
+    "--overwrite", is_flag=True, help="Replace what is there (at the end; needed for device:)."
+)
+@click.option("--dry-run", is_flag=True, help="Print the plan; fetch no data, write nothing.")
+@click.option("--best-effort", is_flag=True, help="In spite of damage write what is good; exits 3.")
+@click.option(
+    "--sheet",
+    metavar="FILE",
+    help="Use the recovery sheet; needs neither configuration nor key file.",
+)
+@click.option(
+    "--expect-head",
+    type=click.IntRange(min=0),
+    metavar="SEQ",
+    help="Sequence number that the newest point must have at least.",
+)
+@click.option("--url", default="", help="Repository, where the sheet's own address does not do.")
+@click.option("--endpoint", default="", help="S3 endpoint, where the sheet's own does not do.")
+@click.option(
+    "--ceph-conf",
+    default="/etc/ceph/ceph.conf",
+    show_default=True,
+    help="For rbd: targets without a configuration.",
+)
+@click.option(
+    "--ceph-client",
+    default="client.admin",
+    show_default=True,
+    help="For rbd: targets without a configuration.",
+)
+@verb
+def restore(call: Call, point: str, **options: Any) -> Reply:
+    """Restore a recovery point.
+
+    Nothing appears under the target's name before the root digest of what was written is the one that
+    was backed up. Without --config, --sheet takes address and endpoint from the sheet, and the S3 keys from
+    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+    """
+    call.to_stderr = options["to"] == PIPE
+    house = _house(call, options)
+    try:
+        return _restore(house, point, options)
+    finally:
+        house.close()
+
+
+def _house(call: Call, options: dict[str, Any]) -> House:
+    sheet = options["sheet"]
+
+    def reach() -> Any:
+        from drd.wiring import reach_of_sheet  # noqa: PLC0415
+
+        return reach_of_sheet(sheet, url=options["url"], endpoint=options["endpoint"])
+
+    return call.house(sheet=sheet, reach=reach, progress="restore")
+
+
+def _restore(house: House, text: str, options: dict[str, Any]) -> Reply:
+    from drd.core.selectors import choose, parse_point  # noqa: PLC0415
+    from drd.model import Role  # noqa: PLC0415
+    from drd.wiring import make_target, target_access  # noqa: PLC0415
+    from drd.work import listing  # noqa: PLC0415
+    from drd.work.restore import OpenedPoint, plan  # noqa: PLC0415
+    from drd.work.restore import restore as put_back  # noqa: PLC0415
+
+    selector = parse_point(text)
+    access = target_access(house, conf=options["ceph_conf"], client=options["ceph_client"])
+    target = make_target(options["to"], access, overwrite=options["overwrite"])
+    repository = house.repository(Role.RESTORE)
+    catalogue = house.catalogue() if house.config is not None else None
+    known = {point.lineage: point.seq for point in _known(catalogue, repository)}
+    points = listing.find_lineage(listing.known_points(repository, catalogue), selector)
+    info = choose(points, selector)
+    freshness = _freshness(points, known.get(info.lineage), options["expect_head"])
+    keys, point = listing.open_full(repository, info)
+    opened = OpenedPoint(repository, keys, point)
+    hands = house.hands()
+    opened.warm(hands.transfers)
+    planned = plan(opened)
+    reply = Reply(warnings=repository.warnings, text=[freshness])
+    reply.facts = {"plan": _plan_json(planned), "freshness": freshness}
+    if info.suspect:
+        reply.warnings.append("a later backup found this point suspect: see 'drctl show'")
+    if options["dry_run"]:
+        reply.lists["points"] = [shapes.point(info)]
+        reply.text += _plan_text(planned, target.name)
+        return reply
+    outcome = put_back(opened, target, hands, best_effort=options["best_effort"])
+    _tell(reply, info, outcome, target.name, best_effort=options["best_effort"])
+    if outcome.damage:
+        _affected(reply, outcome, points, repository)
+    return reply
+
+
+def _known(catalogue: Any, repository: Repository) -> list[PointInfo]:
+    """What was known here before the bucket was asked: it may know a newer head."""
+    return list(catalogue.points(repository.tenant)) if catalogue is not None else []
+
+
+def _freshness(points: list[PointInfo], known: int | None, expected: int | None) -> str:
+    """Say how new the newest point is, and whether anything outside the bucket confirms it.
+
+    Raises:
+        RefusedError: the bucket hides points that must be there.
+    """
+    from drd.wiring import now  # noqa: PLC0415
+
+    newest = points[-1]
+    head = max(seq for seq in (known, expected, 0) if seq is not None)
+    if head > newest.seq:
+        raise RefusedError(
+            f"the newest point in the bucket is {newest.seq}, but point {head} is known to exist",
+            about=newest.name,
+            hint="the bucket is older than it should be, or somebody hides points: ask its owner; "
+            "to restore all the same, delete the local catalogue and leave --expect-head out",
+        )
+    age = now() - newest.point_at
+    proof = "confirmed" if known is not None or expected is not None else "freshness unproven"
+    return (
+        f"newest point: {newest.name}@{newest.seq}, {shapes.short(newest.point_at)}, "
+        f"{int(age.total_seconds())} s old; {proof}"
+    )
+
+
+def _plan_json(planned: RestorePlan) -> dict[str, Json]:
+    return {
+        "name": planned.name,
+        "seq": planned.seq,
+        "bytes_logical": planned.size,
+        "bytes_data": planned.bytes_data,
+        "bytes_stored": planned.bytes_stored,
+        "requests": planned.requests,
+        "packs": planned.packs,
+        "keys": [f"generation {number}" for number in planned.generations],
+    }
+
+
+def _plan_text(planned: RestorePlan, target: str) -> list[str]:
+    keys = ", ".join(f"generation {number}" for number in planned.generations) or "none"
+    return [
+        f"restore      {planned.name}@{planned.seq} of {shapes.short(planned.point_at)} to {target}",
+        f"size         {size(planned.size)}, of which {size(planned.bytes_data)} is data",
+        f"fetch        {size(planned.bytes_stored)} in {planned.requests} requests from {planned.packs} packs",
+        f"keys         {keys}",
+        "nothing was written (--dry-run)",
+    ]
+
+
+def _tell(
+    reply: Reply, info: PointInfo, outcome: Outcome, target: str, *, best_effort: bool
+) -> None:
+    row = shapes.point(info)
+    row.update(
+        {
+            "target": target,
+            "bytes_written": outcome.bytes_written,
+            "root": outcome.root.hex(),
+            "proven": outcome.proven,
+        }
+    )
+    reply.lists["points"] = [row]
+    if outcome.damage:
+        reply.errors.append(_damage_error(outcome, info))
+        if best_effort:
+            reply.forced_exit = 3
+    elif not outcome.proven:
+        reply.errors.append(
+            IntegrityError(
+                "what was put together has another root digest than what was backed up",
+                about=f"{info.name}@{info.seq}",
+                hint=_left(outcome),
+            )
+        )
+        if best_effort:
+            reply.forced_exit = 3
+    else:
+        reply.done = 1
+        reply.text.append(
+            f"restored     {info.name}@{info.seq} to {target}: {size(outcome.bytes_written)} written, "
+            f"root digest {outcome.root.hex()[:16]}… proven"
+        )
+
+
+def _damage_error(outcome: Outcome, info: PointInfo) -> DrdError:
+    lost = sum(one.where.length for one in outcome.damage)
+    return IntegrityError(
+        f"{lost} bytes in {len(outcome.damage)} ranges are lost",
+        about=f"{info.name}@{info.seq}",
+        hint=_left(outcome),
+    )
+
+
+def _left(outcome: Outcome) -> str:
+    left = f"what is good was left at {outcome.left_at}; " if outcome.left_at else ""
+    return f"{left}restore another point, or use --best-effort"
+
+
+def _affected(
+    reply: Reply, outcome: Outcome, points: list[PointInfo], repository: Repository
+) -> None:
+    """Exact ranges, and which other points need what is damaged."""
+    from drd.work.affected import points_that_need  # noqa: PLC0415
+
+    packs = {one.pack for one in outcome.damage if one.pack}
+    shared = points_that_need(repository, points, packs)
+    reply.lists["findings"] = [
+        {
+            "offset": one.where.offset,
+            "length": one.where.length,
+            "object": one.pack,
+            "message": one.why,
+            "points": list(shared.get(one.pack, [])),
+        }
+        for one in outcome.damage
+    ]
+    reply.shown = [
+        {
+            "lost from": one.where.offset,
+            "to": one.where.end,
+            "object": one.pack,
+            "why": one.why,
+            "also in": ", ".join(shared.get(one.pack, [])),
+        }
+        for one in outcome.damage
+    ]

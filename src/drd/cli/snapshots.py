@@ -1,0 +1,58 @@
+"""``drctl snapshots``."""
+
+from __future__ import annotations
+
+import click
+
+from drd.cli import shapes
+from drd.cli.common import Call, verb
+from drd.cli.output import Reply
+from drd.errors import DrdError
+
+
+@click.command()
+@click.option(
+    "--release", metavar="IMAGE", help="Remove all of drd's snapshots of this image (SOURCE/IMAGE)."
+)
+@verb
+def snapshots(call: Call, release: str | None) -> Reply:
+    """List drd's snapshots on the sources; mark those that nothing needs."""
+    from drd.work.held import held_snapshots  # noqa: PLC0415
+
+    house = call.house()
+    try:
+        reply = Reply()
+        if release is not None:
+            source = house.source(release.split("/", 1)[0])
+            removed = list(source.release(release))
+            reply.lists["snapshots"] = [
+                {"image": release, "name": name, "state": "removed"} for name in removed
+            ]
+            reply.shown = [dict(row) for row in reply.lists["snapshots"]]
+            reply.text = [f"{len(removed)} snapshots removed; the next backup re-reads the image"]
+            return reply
+        needed = house.needed_snapshots()
+        for source in house.sources():
+            try:
+                rows = held_snapshots(source, needed)
+            except DrdError as error:
+                error.about = error.about or source.name
+                reply.errors.append(error)
+                continue
+            reply.done += 1
+            reply.lists.setdefault("snapshots", []).extend(
+                {
+                    "image": one.image,
+                    "name": one.snapshot.name,
+                    "id": one.snapshot.id,
+                    "time": shapes.when(one.snapshot.taken_at),
+                    "lineage": one.lineage.hex() if one.lineage else None,
+                    "state": one.state,
+                }
+                for one in rows
+            )
+        reply.lists.setdefault("snapshots", [])
+        reply.shown = [dict(row) for row in reply.lists["snapshots"]]
+        return reply
+    finally:
+        house.close()

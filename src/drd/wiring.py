@@ -1,0 +1,514 @@
+"""The only file that names concrete adapters: from a configuration to objects, and the real clock.
+
+A :class:`House` is made once per command. Everything in it is made when first asked for, so that a
+verb pays only for what it uses.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from drd import __version__
+from drd.catalogue.catalogue import SqliteCatalogue
+from drd.config import Config, DeviceSource, RbdSource, SourceConfig, load_config, read_credentials
+from drd.core import hybrid, seal
+from drd.core.sheet import Sheet
+from drd.errors import ConfigError, DrdError, NotFoundError, StoreError
+from drd.keys.keyfile import Belonging, make_key_file, write_key_file
+from drd.keys.opening import open_key, open_sheet
+from drd.keys.paper import write_sheet
+from drd.keys.recovery import RootSigner
+from drd.leases.local import LocalLease
+from drd.model import Json, Role
+from drd.ports import KeyRing, Report, Source, Store, Target
+from drd.sources.rbd_cluster import CephAccess, Cluster
+from drd.stores.address import FileAddress, parse_address
+from drd.stores.cached import CachedStore
+from drd.stores.local import LocalStore
+from drd.stores.metered import MeteredStore
+from drd.stores.retrying import RetryingStore
+from drd.stores.s3 import S3Settings, S3Store
+from drd.testing.store_conformance import CHECKS
+from drd.work.bench import Bench, Knobs
+from drd.work.held import needed_ids
+from drd.work.init import NewRepository, check_able, check_empty, init
+from drd.work.listing import known_points
+from drd.work.repository import Repository, open_repository
+from drd.work.restore import Hands
+from drd.work.verify import Eyes
+
+DEFAULT_CONFIG: Final = Path("/etc/drd/drd.toml")
+IN_FLIGHT: Final = 4
+"""Packs sealed or under way at a time: with 32 MiB each, the larger part of a backup's memory."""
+
+
+def now() -> datetime:
+    """The clock."""
+    return datetime.now(UTC)
+
+
+def config_path(given: str | None, environment: Mapping[str, str]) -> Path:
+    """Which file: ``--config``, else ``DRD_CONFIG``, else the system's."""
+    return Path(given or environment.get("DRD_CONFIG") or DEFAULT_CONFIG)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How a bucket is reached when there is no configuration, only a sheet and the environment."""
+
+    url: str
+    endpoint: str = ""
+    region: str = ""
+    ca_bundle: str = ""
+
+
+class House:
+    """Everything a verb needs, from *config*; or, without one, from a sheet and a :class:`Reach`."""
+
+    def __init__(
+        self,
+        config: Config | None,
+        *,
+        sheet: Path | None = None,
+        reach: Reach | None = None,
+        report: Report | None = None,
+    ) -> None:
+        self.config = config
+        self._sheet = sheet
+        self._reach = reach
+        self.report: Report = report or (lambda _progress: None)
+        self._metered: MeteredStore | None = None
+        self._catalogue: SqliteCatalogue | None = None
+        self._pools: list[ThreadPoolExecutor] = []
+        self._sources: dict[str, Source] = {}
+
+    def close(self) -> None:
+        """Let go of threads and files."""
+        for pool in self._pools:
+            pool.shutdown(wait=True, cancel_futures=True)
+        if self._catalogue is not None:
+            self._catalogue.close()
+
+    def need_config(self) -> Config:
+        """The configuration, for verbs that cannot do without."""
+        if self.config is None:
+            raise ConfigError(
+                "this needs a configuration", hint="name one with --config FILE or DRD_CONFIG"
+            )
+        return self.config
+
+    # ── stores ────────────────────────────────────────────────────────────────────────────────
+    def store(self, *, cached: bool = True, make: bool = False) -> Store:
+        """The repository's store: retried, metered, and with a cache of tables where asked for."""
+        if self._metered is None:
+            self._metered = MeteredStore(RetryingStore(self._bare_store(make=make)))
+        if not cached or self.config is None:
+            return self._metered
+        return CachedStore(self._metered, self._state(self.config.repository.url) / "tables")
+
+    def uploads(self) -> tuple[int, int]:
+        """Objects and bytes put so far."""
+        if self._metered is None:
+            return 0, 0
+        traffic = self._metered.traffic
+        return traffic.puts, traffic.bytes_put
+
+    def _bare_store(self, *, make: bool) -> Store:
+        if self.config is None:
+            return self._store_of_reach()
+        repository = self.config.repository
+        address = parse_address(repository.url)
+        if isinstance(address, FileAddress):
+            return LocalStore(address.path, make=make)
+        s3 = repository.s3
+        if s3 is None:
+            raise ConfigError("an s3:// repository needs [repository.s3]", about=repository.url)
+        credentials = read_credentials(s3, os.environ)
+        settings = S3Settings(
+            endpoint=s3.endpoint,
+            access_key=credentials.access_key,
+            secret_key=credentials.secret_key,
+            region=s3.region,
+            ca_bundle=s3.ca_bundle,
+            connect_timeout_s=s3.connect_timeout_s,
+            read_timeout_s=s3.read_timeout_s,
+        )
+        return S3Store(address, settings)
+
+    def _store_of_reach(self) -> Store:
+        """Without configuration: address from the sheet, S3 keys from the environment."""
+        reach = self._reach
+        if reach is None or not reach.url:
+            raise ConfigError(
+                "no repository is named", hint="use --config FILE, or --sheet FILE (and --url URL)"
+            )
+        address = parse_address(reach.url)
+        if isinstance(address, FileAddress):
+            return LocalStore(address.path)
+        keys = [os.environ.get(name, "") for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")]
+        if not all(keys) or not reach.endpoint:
+            raise ConfigError(
+                "without a configuration the S3 service must be named",
+                about=reach.url,
+                hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and --endpoint URL if the "
+                "sheet has none",
+            )
+        settings = S3Settings(
+            endpoint=reach.endpoint,
+            access_key=keys[0],
+            secret_key=keys[1],
+            region=reach.region or "us-east-1",
+            ca_bundle=Path(reach.ca_bundle) if reach.ca_bundle else None,
+        )
+        return S3Store(address, settings)
+
+    # ── keys and repository ───────────────────────────────────────────────────────────────────
+    def ring(self, role: Role) -> KeyRing:
+        """The keys: the sheet when one is given, else the key file."""
+        if self._sheet is not None:
+            return open_sheet(self._sheet, role)
+        keys = self.need_config().keys
+        return open_key(keys.file, role, age_recipients=keys.recovery)
+
+    def repository(self, role: Role, *, cached: bool = True) -> Repository:
+        """The open repository."""
+        ring = self.ring(role)
+        return open_repository(self.store(cached=cached), ring)
+
+    def _state(self, url: str) -> Path:
+        """Where state of one repository lies: one folder for each address."""
+        name = "".join(char if char.isalnum() else "-" for char in url)[-80:]
+        return self.need_config().state_dir / name
+
+    def catalogue(self) -> SqliteCatalogue:
+        """The local cache of what the bucket holds."""
+        if self._catalogue is None:
+            config = self.need_config()
+            folder = self._state(config.repository.url)
+            self._catalogue = SqliteCatalogue(folder / "catalogue.sqlite")
+        return self._catalogue
+
+    # ── sources ───────────────────────────────────────────────────────────────────────────────
+    def source(self, name: str) -> Source:
+        """One source by the name of its section.
+
+        Raises:
+            NotFoundError: the configuration has no such section.
+        """
+        known = self.need_config().source
+        if name not in known:
+            raise NotFoundError(
+                "the configuration has no such source",
+                about=name,
+                hint=f"known: {', '.join(sorted(known)) or 'none'}",
+            )
+        if name not in self._sources:
+            self._sources[name] = make_source(name, known[name])
+        return self._sources[name]
+
+    def sources(self) -> list[Source]:
+        """All sources of the configuration."""
+        return [self.source(name) for name in sorted(self.need_config().source)]
+
+    # ── hands ─────────────────────────────────────────────────────────────────────────────────
+    def _pool(self, threads: int, name: str) -> ThreadPoolExecutor:
+        pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._pools.append(pool)
+        return pool
+
+    def workers(self) -> int:
+        """Threads that compute."""
+        chosen = self.config.pack.workers if self.config else None
+        return chosen or os.cpu_count() or 1
+
+    def transfers(self) -> int:
+        """Requests under way at a time."""
+        s3 = self.config.repository.s3 if self.config else None
+        return s3.transfers if s3 else 8
+
+    def bench(self, repository: Repository) -> Bench:
+        """With what a backup works."""
+        config = self.need_config()
+        knobs = Knobs(
+            zstd_level=config.pack.zstd_level,
+            frame_size=config.pack.frame_size,
+            pack_size=config.pack.pack_size,
+            workers=self.workers(),
+            in_flight=IN_FLIGHT,
+        )
+        tools: dict[str, Json] = {"drd": __version__, "python": platform.python_version()}
+        return Bench(
+            repository=repository,
+            catalogue=self.catalogue(),
+            lease=LocalLease(config.state_dir / "leases"),
+            cpu=self._pool(self.workers(), "drd-cpu"),
+            transfers=self._pool(max(self.transfers(), IN_FLIGHT), "drd-put"),
+            now=now,
+            random=os.urandom,
+            report=self.report,
+            timer=time.monotonic,
+            uploads=self.uploads,
+            knobs=knobs,
+            tools=tools,
+        )
+
+    def needed_snapshots(self) -> dict[bytes, frozenset[str]]:
+        """Ids of the snapshots that the next runs need, per lineage."""
+        repository = self.repository(Role.BACKUP)
+        return needed_ids(known_points(repository, self.catalogue()))
+
+    def hands(self) -> Hands:
+        """With what a restore works: many requests, because a round trip is the ceiling."""
+        cpu = self._pool(self.workers(), "drd-cpu")
+        return Hands(cpu, self._pool(2 * self.transfers(), "drd-get"), self.report)
+
+    def eyes(self) -> Eyes:
+        """With what a verify works."""
+        cpu = self._pool(self.workers(), "drd-cpu")
+        return Eyes(cpu, self._pool(4, "drd-get"), self.report, ahead=4)
+
+
+def make_source(name: str, config: SourceConfig) -> Source:
+    """The adapter that a section of the configuration names; only what is used is loaded."""
+    if isinstance(config, DeviceSource):
+        from drd.sources import device  # noqa: PLC0415
+
+        paths = tuple(str(path) for path in config.paths)
+        settings = device.DeviceSettings(paths, quiesced=config.quiesced)
+        return device.DeviceSource(name, settings, now)
+    from drd.sources import rbd, rbd_settings  # noqa: PLC0415
+
+    return rbd.RbdSource(
+        name,
+        rbd_settings.RbdSettings(
+            pool=config.pool,
+            images=tuple(config.images),
+            namespaces=tuple(config.namespaces),
+            access=ceph_access(config),
+            in_flight=config.reads_in_flight,
+        ),
+    )
+
+
+def ceph_access(config: RbdSource) -> CephAccess:
+    """How the cluster of a source is reached."""
+    return CephAccess(
+        conf=str(config.ceph_conf),
+        client=config.client,
+        keyring=str(config.keyring) if config.keyring else None,
+        osd_timeout_s=int(config.op_timeout_s),
+        mon_timeout_s=int(config.op_timeout_s),
+    )
+
+
+def open_house(
+    given: str | None,
+    *,
+    sheet: str | None = None,
+    reach: Callable[[], Reach | None] | None = None,
+    report: Report | None = None,
+) -> House:
+    """The house for a command line: with a configuration where there is one.
+
+    Args:
+        given: ``--config``.
+        sheet: ``--sheet`` of a restore; then a configuration is not needed.
+        reach: the address without a configuration.
+        report: where progress goes.
+
+    Raises:
+        ConfigError: the configuration is wrong, or missing and needed.
+    """
+    path = config_path(given, os.environ)
+    named = bool(given or os.environ.get("DRD_CONFIG"))
+    sheet_path = Path(sheet) if sheet else None
+    if sheet_path is not None and not named and not path.exists():
+        return House(None, sheet=sheet_path, reach=reach() if reach else None, report=report)
+    return House(load_config(path), sheet=sheet_path, report=report)
+
+
+def reach_of_sheet(sheet: str | None, *, url: str, endpoint: str) -> Reach | None:
+    """Address and endpoint as the sheet has them, or as the command line says."""
+    if sheet is None:
+        return None
+    from drd.core.sheet import decode_sheet  # noqa: PLC0415
+    from drd.keys.files import read_text  # noqa: PLC0415
+
+    known = decode_sheet(read_text(Path(sheet), "recovery sheet"))
+    return Reach(
+        url=url or known.address,
+        endpoint=endpoint or known.endpoint,
+        region=os.environ.get("AWS_REGION", "") or known.region,
+        ca_bundle=os.environ.get("DRD_CA_BUNDLE", ""),
+    )
+
+
+def make_target(text: str, access: CephAccess, *, overwrite: bool) -> Target:
+    """The adapter for ``--to``.
+
+    Raises:
+        UsageError: it is no target.
+    """
+    from drd.sources.targets import open_target, parse_target  # noqa: PLC0415
+
+    return open_target(
+        parse_target(text),
+        overwrite=overwrite,
+        random=os.urandom,
+        cluster=lambda: Cluster(access),
+        stdout=sys.stdout.buffer,
+    )
+
+
+def target_access(house: House, *, conf: str, client: str) -> CephAccess:
+    """With which Ceph a restore talks: the first rbd source of the configuration, else options."""
+    sources = house.config.source.values() if house.config else ()
+    for config in sources:
+        if isinstance(config, RbdSource):
+            return ceph_access(config)
+    return CephAccess(conf=conf, client=client)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What ``init`` made: ids and the root's fingerprint, raw bytes."""
+
+    repository: bytes
+    tenant: bytes
+    root_fingerprint: bytes
+
+
+def make_repository(house: House, sheet_path: Path, *, recovery: bool) -> Made:
+    """Make keys, sheet and repository, in that order: never a repository without its keys.
+
+    Raises:
+        RefusedError: key file, sheet or repository are there already, or the store is not fit.
+    """
+    config = house.need_config()
+    store = house.store(cached=False, make=True)
+    check_empty(store)
+    check_able(store)
+    root_private = os.urandom(32)
+    root = RootSigner(root_private)
+    private = os.urandom(hybrid.SEED_BYTES) if recovery else None
+    fingerprint = seal.sha256(root.public)
+    belonging = Belonging(
+        repository=os.urandom(16),
+        tenant=os.urandom(16),
+        root_fingerprint=fingerprint,
+        recovery_public=hybrid.public_of(private) if private else None,
+    )
+    keys = make_key_file(belonging, os.urandom)
+    s3 = config.repository.s3
+    sheet = Sheet(
+        address=config.repository.url,
+        repository=belonging.repository,
+        root_fingerprint=fingerprint,
+        recovery_private=private,
+        root_private=root_private,
+        endpoint=s3.endpoint if s3 else "",
+        region=s3.region if s3 else "",
+    )
+    made_at = now()
+    write_key_file(config.keys.file, keys)
+    try:
+        write_sheet(sheet_path, sheet, made_at=made_at)
+    except DrdError:
+        config.keys.file.unlink()  # it opens nothing yet, and would stand in the way of the next try
+        raise
+    hosts: dict[bytes, tuple[str, ...]] = {
+        public: (role,) for role, public in keys.signing_keys.items()
+    }
+    new = NewRepository(
+        repository=belonging.repository,
+        tenant=belonging.tenant,
+        root=root.public,
+        sign=root.sign,
+        hosts=hosts,
+        recovery=belonging.recovery_public,
+        reader=reader_bytes(),
+        now=made_at,
+    )
+    init(store, new)
+    return Made(belonging.repository, belonging.tenant, fingerprint)
+
+
+def reader_bytes() -> bytes:
+    """The stand-alone reader, as shipped with this version."""
+    shipped = files("drd") / "drd_reader.py"
+    if shipped.is_file():
+        return shipped.read_bytes()
+    # An editable checkout: the wheel's build copies the file, a checkout has it at its own place.
+    return (Path(__file__).parents[2] / "reader" / "drd_reader.py").read_bytes()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that ``doctor`` tried."""
+
+    name: str
+    detail: str
+    error: DrdError | None = None
+
+
+def examine(house: House) -> Iterator[Check]:
+    """Try everything, one after the other; what fails does not stop the rest."""
+    steps: list[tuple[str, Callable[[], str]]] = [
+        ("configuration", lambda: f"{len(house.need_config().source)} sources"),
+        ("keys", lambda: _examine_keys(house)),
+        ("store", lambda: _examine_store(house)),
+        ("repository", lambda: house.repository(Role.BACKUP).format.repository.hex()),
+    ]
+    steps += [(f"store: {name}", _check_store(house, check)) for name, check in CHECKS]
+    for source in house.need_config().source:
+        steps.append((f"source {source}", _examine_source(house, source)))
+    for name, step in steps:
+        try:
+            yield Check(name, step())
+        except DrdError as error:
+            yield Check(name, error.message, error)
+
+
+def _examine_keys(house: House) -> str:
+    ring = house.ring(Role.RESTORE)
+    return (
+        f"{len(ring.holders())} holders; opens data: {'yes' if ring.generation_slots() else 'no'}"
+    )
+
+
+def _examine_store(house: House) -> str:
+    able = house.store(cached=False).abilities()
+    return f"conditional PUT: {able.conditional_put}, versions: {able.versioned}"
+
+
+def _check_store(house: House, check: Callable[[Store], None]) -> Callable[[], str]:
+    def run() -> str:
+        try:
+            check(house.store(cached=False))
+        except AssertionError as error:
+            raise StoreError(
+                f"the store breaks a promise: {error}",
+                about=house.need_config().repository.url,
+                hint="drd is not safe on this store; see docs/stores.md",
+            ) from error
+        return "kept"
+
+    return run
+
+
+def _examine_source(house: House, name: str) -> Callable[[], str]:
+    def run() -> str:
+        found = house.source(name).discover()
+        return f"{len(found)} images"
+
+    return run

@@ -1,0 +1,112 @@
+"""Find points by what people call them, and list them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from drd.core.selectors import Selector
+from drd.errors import NotFoundError
+from drd.model import PointInfo, PointKind
+from drd.ports import Catalogue
+from drd.work.history import Point, learn, newest_first, open_point, point_info, read_manifest
+from drd.work.lineagekeys import LineageKeys, load_keys
+from drd.work.repository import Repository
+
+
+def by_lineage(points: Iterable[PointInfo]) -> dict[bytes, list[PointInfo]]:
+    """Points by lineage, each list by sequence number."""
+    found: dict[bytes, list[PointInfo]] = {}
+    for point in points:
+        found.setdefault(point.lineage, []).append(point)
+    for lineage in found.values():
+        lineage.sort(key=lambda point: point.seq)
+    return found
+
+
+def owners(lineages: Mapping[bytes, Sequence[PointInfo]]) -> dict[str, bytes]:
+    """Which lineage has which name: of several the one committed last (a re-created image takes the
+    name over; the old lineage stays reachable by its id).
+    """
+    owner: dict[str, PointInfo] = {}
+    for points in lineages.values():
+        last = points[-1]
+        rival = owner.get(last.name)
+        if rival is None or last.committed_at > rival.committed_at:
+            owner[last.name] = last
+    return {name: point.lineage for name, point in owner.items()}
+
+
+def find_lineage(points: Iterable[PointInfo], selector: Selector) -> list[PointInfo]:
+    """The points of the lineage that *selector* names.
+
+    Raises:
+        NotFoundError: no lineage has that name or id.
+    """
+    lineages = by_lineage(points)
+    owner = owners(lineages)
+    if selector.name in owner:
+        return lineages[owner[selector.name]]
+    if selector.lineage is not None and selector.lineage in lineages:
+        return lineages[selector.lineage]
+    raise NotFoundError(
+        "there is no backup of this name",
+        about=selector.name,
+        hint="'drctl ls' shows what there is",
+    )
+
+
+def matching(points: Iterable[PointInfo], patterns: Sequence[str]) -> list[list[PointInfo]]:
+    """Lineages whose name (or id) matches any of *patterns*; all owners of a name for none.
+
+    Raises:
+        NotFoundError: a pattern matches nothing.
+    """
+    lineages = by_lineage(points)
+    owner = owners(lineages)
+    if not patterns:
+        return [lineages[lineage] for _, lineage in sorted(owner.items())]
+    chosen: dict[bytes, list[PointInfo]] = {}
+    for pattern in patterns:
+        hits = [one for name, one in sorted(owner.items()) if _matches(name, pattern)]
+        hits += [one for one in lineages if one.hex() == pattern]
+        if not hits:
+            raise NotFoundError(
+                "there is no backup of this name",
+                about=pattern,
+                hint="'drctl ls' shows what there is",
+            )
+        chosen.update((one, lineages[one]) for one in hits)
+    return list(chosen.values())
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return name == pattern or fnmatchcase(name, pattern)
+
+
+def known_points(repository: Repository, catalogue: Catalogue | None) -> list[PointInfo]:
+    """All points, through the catalogue; or, where there is none, straight from the bucket."""
+    if catalogue is not None:
+        return learn(repository, catalogue)
+    found = []
+    for folder in repository.store.folders(f"m/{repository.tenant.hex()}/"):
+        try:
+            lineage = bytes.fromhex(folder)
+        except ValueError:
+            repository.warnings.append(f"m/…/{folder} is not one of drd's folders")
+            continue
+        keys = load_keys(repository, lineage)
+        found += [point_info(point) for point in newest_first(repository, keys)]
+    return found
+
+
+def open_full(repository: Repository, info: PointInfo) -> tuple[LineageKeys, Point]:
+    """The point behind a listing's line, read and verified again."""
+    keys = load_keys(repository, info.lineage)
+    point = open_point(read_manifest(repository, info.lineage, info.seq), keys)
+    return keys, point
+
+
+def full_points(points: Iterable[PointInfo]) -> list[PointInfo]:
+    """Recovery points: partial ones are none."""
+    return [point for point in points if point.kind is PointKind.FULL]

@@ -1,0 +1,251 @@
+"""Verify: each level says what it proved, for how much, and nothing more.
+
+- Level 0, *present*: every object that a point needs is there, with the size it was written with. No key.
+- Level 1, *hashes*: every such object has the SHA-256 that the manifest or a row names. No data key.
+- Level 2, *decrypts*: every frame of every pack authenticates, decompresses, and has its length; footers
+  open. For the verify role.
+- Level 4, *source*: every cell of the map has the digest of the same cell in the source's snapshot of
+  that point. No data key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import numpy as np
+
+from drd.core import names, pack, seal
+from drd.core.cells import Lens, differ
+from drd.core.compress import Compressor
+from drd.core.footer import footer_frames
+from drd.core.tables import PackRow
+from drd.errors import DrdError, IntegrityError, NotFoundError, ObjectMissingError
+from drd.model import Found, Progress
+from drd.pipeline.batching import Batch, Wanted, batches, pieces, read_spans
+from drd.pipeline.ordered import ordered
+from drd.ports import Report, Source, Store
+from drd.work import layout
+from drd.work.making import snapshot_of
+from drd.work.packkeys import PackKeys
+from drd.work.restore import OpenedPoint
+from drd.work.shelf import fetch
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """An object that a point needs."""
+
+    key: str
+    version: str
+    size: int
+    sha256: bytes
+    row: PackRow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong; ``offset`` and ``length`` in bytes of the image where known."""
+
+    point: str
+    about: str
+    what: str
+    offset: int | None = None
+    length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was proved of one point: objects and bytes looked at, and what was wrong."""
+
+    point: str
+    level: int
+    objects: int
+    bytes: int
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Eyes:
+    """With what a verify works."""
+
+    cpu: Executor
+    transfers: Executor
+    report: Report
+    ahead: int = 8
+
+
+def needed(opened: OpenedPoint) -> list[Needed]:
+    """Every object that a point's map needs, manifest excluded (it was read and verified).
+
+    Raises:
+        IntegrityError: a table that lists packs is itself missing or damaged.
+    """
+    scope = opened.keys.scope
+    found = [
+        Needed(
+            names.table_key(scope.tenant, scope.lineage, one.table_id),
+            one.version,
+            one.size,
+            one.sha256,
+        )
+        for one in opened.map.references
+    ]
+    reached: set[int] = set()
+    for reference in opened.map.references:
+        reached.update(opened.shelf.open(reference).head.reached)
+    for row in opened.rows.rows:
+        if row.ordinal in reached:
+            key = names.pack_key(scope.tenant, scope.lineage, row.pack_id)
+            found.append(Needed(key, row.version, row.size, row.sha256, row))
+    return found
+
+
+def verify_objects(opened: OpenedPoint, level: int, eyes: Eyes, *, point: str) -> Proof:
+    """Levels 0, 1 and 2."""
+    checks: dict[int, Callable[[Needed], None]] = {
+        0: lambda one: _present(opened.repository.store, one),
+        1: lambda one: _hash(opened.repository.store, one),
+        2: _Decrypting(opened).check,
+    }
+    check = checks[level]
+    try:
+        wanted = needed(opened)
+    except IntegrityError as error:
+        return Proof(point, level, 0, 0, (Finding(point, error.about, error.message),))
+
+    def look(one: Needed) -> Finding | None:
+        try:
+            check(one)
+        except IntegrityError as error:
+            return Finding(point, one.key, error.message)
+        return None
+
+    total = sum(one.size for one in wanted)
+    done = 0
+    findings = []
+    results = ordered(eyes.transfers, look, wanted, ahead=eyes.ahead)
+    for one, finding in zip(wanted, results, strict=True):
+        if finding is not None:
+            findings.append(finding)
+        done += one.size
+        eyes.report(Progress("verify", done, total))
+    return Proof(point, level, len(wanted), total, tuple(findings))
+
+
+def _present(store: Store, one: Needed) -> None:
+    for version in dict.fromkeys((one.version, "")):
+        try:
+            there = store.stat(one.key, version=version)
+        except ObjectMissingError:
+            continue
+        if there.size == one.size:
+            return
+        raise IntegrityError(f"has {there.size} bytes instead of {one.size}", about=one.key)
+    raise IntegrityError("is missing", about=one.key)
+
+
+def _hash(store: Store, one: Needed) -> bytes:
+    return fetch(store, one.key, version=one.version, sha256=one.sha256)
+
+
+class _Decrypting:
+    """Level 2 for the objects of one point."""
+
+    def __init__(self, opened: OpenedPoint) -> None:
+        self._opened = opened
+        self._packs = PackKeys(opened.keys, opened.rows)
+
+    def check(self, one: Needed) -> None:
+        """Hash, then open everything in it."""
+        data = _hash(self._opened.repository.store, one)
+        if one.row is None:
+            sealed = seal.decode_header(data, kind=data[4:8])
+            seal.open_object(data, sealed, self._opened.keys.metadata(sealed.generation))
+            return
+        self._open_pack(one.row, data)
+
+    def _open_pack(self, row: PackRow, data: bytes) -> None:
+        opened = self._packs.open(row.ordinal)
+        header = pack.decode_header(data)
+        if seal.sha256(header.raw) != opened.secret.header_hash or header.pack_id != row.pack_id:
+            raise IntegrityError("a pack's header is not the one its row names")
+        trailer = pack.decode_trailer(data[-pack.TRAILER_BYTES :])
+        footer = data[trailer.footer_offset : trailer.footer_offset + trailer.footer_length]
+        sealed = seal.decode_header(footer, kind=pack.FOOTER)
+        if sealed.object_id != row.pack_id or trailer.frames != opened.secret.frames:
+            raise IntegrityError("a pack's footer is not its own")
+        sections = seal.open_object(footer, sealed, self._opened.keys.metadata(sealed.generation))
+        opener = opened.opener()
+        view = memoryview(data)
+        for number, (offset, stored, plain) in enumerate(
+            footer_frames(sections, self._opened.geometry)
+        ):
+            opener.open(number, view[offset : offset + stored], plain)
+
+
+def verify_source(
+    opened: OpenedPoint, source: Source, found: Found, eyes: Eyes, *, point: str
+) -> Proof:
+    """Level 4.
+
+    Raises:
+        NotFoundError: the source has no snapshot of this point any more.
+    """
+    snapshot = snapshot_of(opened.point.table("snapshot"))
+    if snapshot is None:
+        raise NotFoundError("the point names no snapshot", about=point)
+    geometry = opened.geometry
+    lens = Lens(geometry, opened.digest_keys, opened.item.item_id, geometry.cell)
+    looked = 0
+    wrong: list[int] = []
+    with source.reopen(found, snapshot) as frozen:
+        size = frozen.snapshot.size
+
+        def wanted() -> Iterator[Wanted]:
+            for stretch in layout.stretches(opened.item, geometry):
+                digests = opened.map.digests(stretch.window)
+                low = stretch.space - stretch.window * geometry.window_cells
+                stored = digests[low : low + stretch.cells]
+                mask = stored != 0
+                length = min(stretch.cells * geometry.cell, size - stretch.first * geometry.cell)
+                if length > 0:
+                    for changed in frozen.changed(stretch.first * geometry.cell, length):
+                        first = changed.offset // geometry.cell - stretch.first
+                        mask[first : -(-changed.end // geometry.cell) - stretch.first] = True
+                own = np.flatnonzero(mask)
+                never = np.zeros(len(own), np.bool_)
+                yield from pieces(own + stretch.first, stored[own], never, geometry)
+
+        spans = read_spans(frozen, wanted(), geometry)
+        work = batches(spans, geometry, lambda _: 0)
+
+        def compare(batch: Batch) -> tuple[int, list[int]]:
+            difference = differ(batch.spans, lens, Compressor(1))
+            return difference.looked, difference.cell.tolist()
+
+        for count, cells in ordered(eyes.cpu, compare, work, ahead=eyes.ahead):
+            looked += count
+            wrong += cells
+            eyes.report(Progress("verify", looked * geometry.cell, size))
+    findings = [
+        Finding(
+            point, "", "differs from the source's snapshot", cell * geometry.cell, geometry.cell
+        )
+        for cell in wrong
+    ]
+    return Proof(point, 4, looked, looked * geometry.cell, tuple(findings))
+
+
+def damage_errors(proofs: Sequence[Proof]) -> list[DrdError]:
+    """One error per point that has findings."""
+    return [
+        IntegrityError(
+            f"{len(proof.findings)} of {proof.objects} objects are damaged or missing",
+            about=proof.point,
+            hint="restore another point, or restore this one with --best-effort",
+        )
+        for proof in proofs
+        if proof.findings
+    ]
