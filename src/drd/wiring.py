@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +30,7 @@ from drd.keys.recovery import RootSigner
 from drd.leases.local import LocalLease
 from drd.model import Json, Role
 from drd.ports import KeyRing, Report, Source, Store, Target
-from drd.sources.rbd_cluster import CephAccess, Cluster
+from drd.sources.rbd_cluster import CephAccess
 from drd.stores.address import FileAddress, parse_address
 from drd.stores.cached import CachedStore
 from drd.stores.local import LocalStore
@@ -359,15 +358,9 @@ def make_target(text: str, access: CephAccess, *, overwrite: bool) -> Target:
     Raises:
         UsageError: it is no target.
     """
-    from drd.sources.targets import open_target, parse_target  # noqa: PLC0415
+    from drd.sources import targets  # noqa: PLC0415
 
-    return open_target(
-        parse_target(text),
-        overwrite=overwrite,
-        random=os.urandom,
-        cluster=lambda: Cluster(access),
-        stdout=sys.stdout.buffer,
-    )
+    return targets.make_target(text, access, overwrite=overwrite, random=os.urandom)
 
 
 def target_access(house: House, *, conf: str, client: str) -> CephAccess:

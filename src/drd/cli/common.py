@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -75,6 +77,16 @@ def shared_options(command: Callable[P, Any]) -> Callable[P, Any]:
     return command
 
 
+def _unexpected(error: Exception) -> DrdError:
+    """A bug of drd's own: told in one line, in full where asked for."""
+    if os.environ.get("DRD_TRACEBACK"):
+        traceback.print_exception(error)
+    return DrdError(
+        f"a bug in drd: {type(error).__name__}: {error}",
+        hint="run it again with DRD_TRACEBACK=1 and report what it prints; nothing half-done is visible",
+    )
+
+
 def verb(function: Callable[..., Reply]) -> Callable[..., None]:
     """Make a verb of a function: shared options, one reply, errors turned into it, the exit code."""
 
@@ -86,6 +98,8 @@ def verb(function: Callable[..., Reply]) -> Callable[..., None]:
             reply = function(call, *args, **kwargs)
         except DrdError as error:
             reply = Reply(errors=[error])
+        except Exception as error:  # noqa: BLE001 - the last door: an operator gets no traceback
+            reply = Reply(errors=[_unexpected(error)])
         say(reply, as_json=call.as_json, to_stderr=call.to_stderr)
         context.exit(reply.exit_code)
 
