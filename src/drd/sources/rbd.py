@@ -24,6 +24,8 @@ from drd.sources.rbd_settings import RbdSettings
 from drd.sources.rbd_snapshots import Listed, Snapshots, as_snapshot, lineage_of, listed, same
 from drd.sources.rbd_trust import judge
 
+__all__ = ["RbdSettings", "RbdSource"]
+
 
 class RbdSource:
     """Images of one pool. ``close`` ends the connection; it is made when first needed."""

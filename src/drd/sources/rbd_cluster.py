@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import threading
 import weakref
 from collections.abc import Iterator
@@ -29,10 +30,10 @@ class CephAccess:
     conf: str = "/etc/ceph/ceph.conf"
     client: str = "client.admin"
     keyring: str | None = None
-    osd_timeout_s: int = 60
-    mon_timeout_s: int = 30
-    mount_timeout_s: int = 30
-    snapshot_timeout_s: int = 60
+    osd_timeout_s: float = 60.0
+    mon_timeout_s: float = 30.0
+    mount_timeout_s: float = 30.0
+    snapshot_timeout_s: float = 60.0
 
     @property
     def wait_s(self) -> float:
@@ -173,9 +174,9 @@ def _connect(ceph: Bindings, access: CephAccess) -> Any:
 def _options(access: CephAccess) -> dict[str, str]:
     """Options of the client; names and meaning: src/common/options/{global,rbd}.yaml.in."""
     options = {
-        "client_mount_timeout": str(access.mount_timeout_s),
-        "rados_osd_op_timeout": str(access.osd_timeout_s),
-        "rados_mon_op_timeout": str(access.mon_timeout_s),
+        "client_mount_timeout": str(math.ceil(access.mount_timeout_s)),
+        "rados_osd_op_timeout": str(math.ceil(access.osd_timeout_s)),
+        "rados_mon_op_timeout": str(math.ceil(access.mon_timeout_s)),
         "rbd_concurrent_management_ops": "20",
         "log_to_stderr": "false",
         "err_to_stderr": "false",

@@ -50,7 +50,9 @@ class RbdAddress:
 
 
 class RbdTarget:
-    """See the top of this file. *random* makes the quarantine name."""
+    """See the top of this file. The cluster is this target's own, and is left at the end; *random*
+    makes the quarantine name.
+    """
 
     ordered = False
 
@@ -90,7 +92,8 @@ class RbdTarget:
             self._check_existing()
             self._create(size, facts)
         except DrdError:
-            self._open.close()
+            self._unmake()
+            self._leave()
             raise
         stored, names = facts.get("metadata"), facts.get("features")
         self._journaling = isinstance(names, list) and LATE in names
@@ -122,12 +125,12 @@ class RbdTarget:
         self._check_existing()
         self._swap()
         self._made = False
-        self._open.close()
+        self._leave()
 
     def abandon(self) -> str:
         """Stop; the name of the quarantine image, ``""`` when there is none."""
         if not self._made:
-            self._open.close()
+            self._leave()
             return ""
         try:
             if self._writer is not None:
@@ -135,8 +138,13 @@ class RbdTarget:
             self._close_image()
         except DrdError as error:
             self.warnings.append(f"the unfinished image may lack its last writes: {error}")
-        self._open.close()
+        self._leave()
         return self._address.named(self._quarantine)
+
+    def _leave(self) -> None:
+        """Close the pool, and the connection that is this target's own."""
+        self._open.close()
+        self._cluster.close()
 
     def _writing(self) -> Writer:
         if self._writer is None:
@@ -228,6 +236,19 @@ class RbdTarget:
         if isinstance(pool, str) and self._has_pool(pool):
             options["data_pool"] = pool
         return options
+
+    def _unmake(self) -> None:
+        """Remove the empty image of a ``prepare`` that failed."""
+        if not self._made:
+            return
+        self._made = False
+        try:
+            self._close_image()
+            with self._cluster.calls(about=self.name):
+                self._cluster.ceph.rbd.RBD().remove(self._ioctx, self._quarantine)
+        except DrdError as error:
+            left = self._address.named(self._quarantine)
+            self.warnings.append(f"the empty image {left} stayed behind: {error}")
 
     def _has_pool(self, pool: str) -> bool:
         """Whether the recorded data pool exists; without it the image's own pool takes the data."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
 from dataclasses import dataclass
 from typing import BinaryIO, TypeAlias
 
@@ -11,7 +11,7 @@ from drd.ports import Random, Target
 from drd.sources.device_target import DeviceTarget
 from drd.sources.file_target import FileTarget
 from drd.sources.pipe_target import PipeTarget
-from drd.sources.rbd_cluster import Cluster
+from drd.sources.rbd_cluster import CephAccess, Cluster
 from drd.sources.rbd_target import RbdAddress, RbdTarget
 
 
@@ -83,29 +83,32 @@ def _parse_rbd(text: str, rest: str) -> RbdAddress:
     return RbdAddress(parts[0], parts[1] if len(parts) == 3 else "", parts[-1])  # noqa: PLR2004
 
 
-def open_target(
-    address: Address,
+def make_target(
+    text: str,
+    access: CephAccess,
     *,
     overwrite: bool,
     random: Random,
-    cluster: Callable[[], Cluster],
-    stdout: BinaryIO,
+    stdout: BinaryIO | None = None,
 ) -> Target:
-    """The target that *address* names; nothing is touched before its ``prepare``.
+    """The target that *text* names; nothing is touched before its ``prepare``.
 
     Args:
-        address: from ``parse_target``.
+        text: what the operator wrote.
+        access: how to reach Ceph; used for ``rbd:`` alone.
         overwrite: whether what is there may be replaced.
         random: for quarantine names.
-        cluster: connects to Ceph; called for RBD alone.
-        stdout: where ``-`` writes.
+        stdout: where ``-`` writes; the process's own by default.
+
+    Raises:
+        UsageError: *text* names no target.
     """
-    match address:
-        case RbdAddress():
-            return RbdTarget(address, cluster(), overwrite=overwrite, random=random)
+    match parse_target(text):
+        case RbdAddress() as address:
+            return RbdTarget(address, Cluster(access), overwrite=overwrite, random=random)
         case FileAddress(path):
             return FileTarget(path, overwrite=overwrite, random=random)
         case DeviceAddress(path):
             return DeviceTarget(path, overwrite=overwrite)
         case PipeAddress():
-            return PipeTarget(stdout)
+            return PipeTarget(stdout or sys.stdout.buffer)
