@@ -138,7 +138,8 @@ def test_what_cannot_be_read_is_a_fault_of_the_configuration(tmp_path: Path) -> 
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "folder").mkdir(mode=0o700)
     os.mkfifo(tmp_path / "pipe", 0o600)
-    for name in ("loop", "folder", "pipe"):
+    broken = Path("/proc/self/mem")  # a plain file whose first byte cannot be read (EIO)
+    for name in ("loop", "folder", "pipe", "folder/../pipe/below", broken):
         with pytest.raises(ConfigError) as caught:
             read_private(tmp_path / name, WHAT)
         assert caught.value.exit_code == 2

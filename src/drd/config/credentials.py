@@ -1,0 +1,108 @@
+"""Reading the secrets that the configuration names. No message ever shows one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from drd.config.sections import S3
+from drd.errors import ConfigError
+
+MAX_BYTES: Final = 65536
+_CREDENTIAL: Final = re.compile(r"[A-Za-z0-9_.-]{1,255}")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The two keys of an S3 principal."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+
+
+def read_credentials(s3: S3, environment: Mapping[str, str]) -> Credentials:
+    """Read both keys from where *s3* says they are.
+
+    Args:
+        s3: the table of the configuration.
+        environment: variables of the process; ``CREDENTIALS_DIRECTORY`` is where systemd puts
+            credentials (systemd.exec(5)).
+
+    Raises:
+        ConfigError: one of them cannot be read, or is empty.
+    """
+    return Credentials(_read(s3, "access_key", environment), _read(s3, "secret_key", environment))
+
+
+def _read(s3: S3, key: str, environment: Mapping[str, str]) -> str:
+    file: Path | None = getattr(s3, f"{key}_file")
+    variable: str | None = getattr(s3, f"{key}_env")
+    credential: str | None = getattr(s3, f"{key}_credential")
+    where = f"repository.s3.{key}"
+    if variable is not None:
+        if variable not in environment:
+            raise ConfigError(
+                f"the variable {variable} is not set",
+                about=f"{where}_env",
+                hint="set it, or use a file or a systemd credential",
+            )
+        return _checked(environment[variable], f"the variable {variable}", f"{where}_env")
+    if credential is not None:
+        return read_secret(_in_folder(credential, environment, where), f"{where}_credential")
+    return read_secret(file or Path(), f"{where}_file")
+
+
+def _in_folder(credential: str, environment: Mapping[str, str], where: str) -> Path:
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    if not folder:
+        raise ConfigError(
+            "there are no systemd credentials: CREDENTIALS_DIRECTORY is not set",
+            about=f"{where}_credential",
+            hint=f"run drd as a unit with LoadCredential={credential}:PATH, or name a file",
+        )
+    if not _CREDENTIAL.fullmatch(credential) or credential in (".", ".."):
+        raise ConfigError(f"{credential!r} is no name of a credential", about=f"{where}_credential")
+    return Path(folder) / credential
+
+
+def read_secret(path: Path, key: str) -> str:
+    """The one line of a secret file, without white space around it.
+
+    Args:
+        path: the file.
+        key: the configuration's key that named it, for messages.
+
+    Raises:
+        ConfigError: it cannot be read, is empty, or holds more than one line.
+    """
+    try:
+        # Nothing waits on a pipe and nothing is read without end: a secret is a small plain file.
+        if not path.is_file():
+            reason = "it is no plain file" if path.exists() else "there is no such file"
+            raise ConfigError(f"the secret of {key} cannot be read: {reason}", about=str(path))
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        told = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(
+            f"the secret of {key} cannot be read: {told}",
+            about=str(path),
+            hint="let the user that drd runs as read it",
+        ) from error
+    try:
+        return _checked(data.decode(), "the file", str(path))
+    except UnicodeDecodeError:
+        # Not chained: the message of the decoder holds bytes of the secret.
+        raise ConfigError(f"the secret of {key} is no text", about=str(path)) from None
+
+
+def _checked(text: str, what: str, about: str) -> str:
+    secret = text.strip()
+    if not secret:
+        raise ConfigError(f"{what} of a secret is empty", about=about)
+    if len(secret.split()) > 1 or not secret.isprintable():
+        raise ConfigError(f"{what} of a secret holds more than one word", about=about)
+    return secret

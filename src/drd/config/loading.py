@@ -1,0 +1,187 @@
+"""From the TOML file to a :class:`Config`, or to one error that says where, what, and what instead."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError
+
+from drd.config.sections import UNKNOWN_KEY, Config, refuse_unknown
+from drd.errors import ConfigError
+
+MAX_BYTES: Final = 1 << 20
+SOURCE_TYPES: Final = ("rbd", "device")
+
+_HEADER: Final = re.compile(r"\s*(\[\[?[^\[\]]+\]\]?)\s*(?:#.*)?")
+_ENTRY: Final = re.compile(r"\s*([A-Za-z0-9_\-.\"' ]+?)\s*=")
+
+Model = TypeVar("Model", bound=BaseModel)
+KeyPath = tuple[str, ...]
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a configuration file; relative paths in it are taken from its folder.
+
+    Raises:
+        ConfigError: it cannot be read, is no TOML, or something in it is wrong; every fault is
+            named with its line and key, unknown keys with the nearest known one.
+    """
+    text = _read(path)
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"the configuration is no TOML: {error}", about=str(path), hint="see config/drd.toml"
+        ) from error
+    return resolve_paths(check_config(data, text=text, about=str(path)), path.absolute().parent)
+
+
+def check_config(data: Mapping[str, Any], *, text: str = "", about: str = "") -> Config:
+    """Check values that were parsed from *text*, the file *about*.
+
+    Raises:
+        ConfigError: see :func:`load_config`.
+    """
+    # pydantic-settings takes arguments of its own that begin with an underscore, such as the name of
+    # a further file to read: a key of the file must not become one.
+    try:
+        refuse_unknown(Config, data)
+        return Config(**data)
+    except PydanticCustomError as error:
+        raise _told([Fault((), error.type, error.message(), error.context)], text, about) from error
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        faults = [Fault(one["loc"], one["type"], one["msg"], one.get("ctx")) for one in details]
+        raise _told(faults, text, about) from error
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise ConfigError("the configuration is too large to be one", about=str(path))
+        return data.decode()
+    except FileNotFoundError as error:
+        raise ConfigError(
+            "there is no configuration here",
+            about=str(path),
+            hint="name one with --config FILE or DRD_CONFIG; config/drd.toml is an example",
+        ) from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(f"the configuration cannot be read: {reason}", about=str(path)) from error
+
+
+# ── faults ──────────────────────────────────────────────────────────────────────────────────────
+class Fault(NamedTuple):
+    """One thing that pydantic found: where, its name for it, its sentence, its particulars."""
+
+    location: tuple[int | str, ...]
+    kind: str
+    sentence: str
+    context: Mapping[str, Any] | None
+
+
+def _told(faults: Sequence[Fault], text: str, about: str) -> ConfigError:
+    lines = dict(key_lines(text))
+    told = []
+    hint = "config/drd.toml explains every key"
+    for fault in faults:
+        keys, sentence = _sentence(fault)
+        line = next(
+            (lines[keys[:end]] for end in range(len(keys), 0, -1) if keys[:end] in lines), 0
+        )
+        where = f"line {line}: " if line else ""
+        told.append(f"{where}{'.'.join(keys) or 'the file'} {sentence}")
+        if fault.kind == UNKNOWN_KEY:
+            hint = f"known here: {(fault.context or {})['known']}"
+    return ConfigError("; ".join(told), about=about, hint=hint)
+
+
+def _sentence(fault: Fault) -> tuple[KeyPath, str]:
+    """Full path of the key that is at fault, and the sentence that follows it."""
+    keys = _without_tags(fault.location)
+    kind, context = fault.kind, fault.context or {}
+    if kind == UNKNOWN_KEY:
+        return (*keys, context["key"]), fault.sentence
+    if kind == "missing":
+        return keys, "is missing"
+    if kind == "union_tag_not_found":
+        return (*keys, "type"), f"is missing: it is one of {', '.join(SOURCE_TYPES)}"
+    if kind == "union_tag_invalid":
+        tag = str(context["tag"])
+        near = difflib.get_close_matches(tag, SOURCE_TYPES, 1, cutoff=0.0)[0]
+        return (*keys, "type"), f"is {tag!r}, which is no type of source, the nearest is {near!r}"
+    if kind == "value_error":
+        return keys, str(context["error"])
+    return keys, "is wrong: " + fault.sentence[:1].lower() + fault.sentence[1:]
+
+
+def _without_tags(location: tuple[int | str, ...]) -> KeyPath:
+    """A location of pydantic as a path of keys: it names the type of a source as if it were a key."""
+    keys = [part for part in location if isinstance(part, str) and part != "[key]"]
+    match keys:
+        case ["source", name, tag, *rest] if tag in SOURCE_TYPES:
+            return ("source", name, *rest)
+    return tuple(keys)
+
+
+def key_lines(text: str) -> Iterator[tuple[KeyPath, int]]:
+    """Paths of tables and keys in a TOML file, with their lines; as well as a line tells.
+
+    A table or key inside a text or list of several lines may be taken for one, which only makes a
+    message name that line; whatever is not understood is left out.
+    """
+    seen: set[KeyPath] = set()
+    table: KeyPath = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        header = _HEADER.fullmatch(line)
+        entry = _ENTRY.match(line)
+        if header:
+            table = found = _path(header[1])
+        elif entry:
+            found = (*table, *_path(f"{entry[1]} = 0"))
+        else:
+            continue
+        if found and found not in seen:
+            seen.add(found)
+            yield found, number
+
+
+def _path(toml: str) -> KeyPath:
+    """Keys from the top of *toml* down to its only leaf."""
+    try:
+        parsed: Any = tomllib.loads(toml)
+    except tomllib.TOMLDecodeError:
+        return ()
+    keys: list[str] = []
+    while isinstance(parsed, dict) and parsed:
+        keys.append(next(iter(parsed)))
+        parsed = parsed[keys[-1]]
+    return tuple(keys)
+
+
+# ── paths ───────────────────────────────────────────────────────────────────────────────────────
+def resolve_paths(model: Model, folder: Path) -> Model:
+    """A copy of *model* with every relative path taken from *folder*."""
+    changed = {name: _resolved(getattr(model, name), folder) for name in type(model).model_fields}
+    return model.model_copy(update=changed)
+
+
+def _resolved(value: Any, folder: Path) -> Any:
+    if isinstance(value, Path):
+        return folder / value
+    if isinstance(value, BaseModel):
+        return resolve_paths(value, folder)
+    if isinstance(value, tuple):
+        return tuple(_resolved(one, folder) for one in value)
+    if isinstance(value, dict):
+        return {key: _resolved(one, folder) for key, one in value.items()}
+    return value
