@@ -18,6 +18,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Final
 
 from drd.core import seal
@@ -277,10 +278,15 @@ def verify(manifest: Manifest, *, scope: Scope, seq: int) -> None:
     Whether that signer may sign is for :mod:`drd.core.trust`.
 
     Raises:
-        IntegrityError: it belongs elsewhere, or the signature is wrong.
+        IntegrityError: it belongs elsewhere, the signature is wrong, or its number is not that of
+            its predecessor plus one (a stolen host could else use up all numbers with one point).
     """
-    if manifest.clear.scope != scope or manifest.clear.seq != seq:
+    clear = manifest.clear
+    if clear.scope != scope or clear.seq != seq:
         raise IntegrityError("a manifest lies under another name than its own")
+    before = clear.predecessor[0] if clear.predecessor else 0
+    if seq != before + 1 or (clear.predecessor is not None and not before):
+        raise IntegrityError("a manifest does not follow its predecessor")
     verify_signature(manifest.signer, manifest.signed, manifest.signature)
 
 
@@ -341,6 +347,6 @@ def decode_roll(data: bytes) -> tuple[RollEntry, ...]:
     reader = Reader(data, "a roll")
     entries = tuple(decode_roll_entry(reader) for _ in range(reader.u32()))
     reader.end()
-    if any(a.seq >= b.seq for a, b in zip(entries, entries[1:], strict=False)):
+    if any(a.seq >= b.seq for a, b in pairwise(entries)):
         raise IntegrityError("a roll is out of order")
     return entries
