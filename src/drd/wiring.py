@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from drd.catalogue.catalogue import SqliteCatalogue
 from drd.config import Config, DeviceSource, RbdSource, SourceConfig, load_config, read_credentials
 from drd.core import hybrid, seal
 from drd.core.sheet import Sheet
-from drd.errors import ConfigError, DrdError, NotFoundError, StoreError
+from drd.errors import ConfigError, DrdError, NotFoundError
 from drd.keys.keyfile import Belonging, make_key_file, write_key_file
 from drd.keys.opening import open_key, open_sheet
 from drd.keys.paper import write_sheet
@@ -261,6 +261,10 @@ class House:
             tools=tools,
         )
 
+    def store_checks(self) -> list[tuple[str, Callable[[Store], None]]]:
+        """The conformance suite of stores, for ``doctor``: name and check, which may assert."""
+        return list(CHECKS)
+
     def needed_snapshots(self) -> dict[bytes, frozenset[str]]:
         """Ids of the snapshots that the next runs need, per lineage."""
         repository = self.repository(Role.BACKUP)
@@ -443,65 +447,3 @@ def reader_bytes() -> bytes:
         return shipped.read_bytes()
     # An editable checkout: the wheel's build copies the file, a checkout has it at its own place.
     return (Path(__file__).parents[2] / "reader" / "drd_reader.py").read_bytes()
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that ``doctor`` tried."""
-
-    name: str
-    detail: str
-    error: DrdError | None = None
-
-
-def examine(house: House) -> Iterator[Check]:
-    """Try everything, one after the other; what fails does not stop the rest."""
-    steps: list[tuple[str, Callable[[], str]]] = [
-        ("configuration", lambda: f"{len(house.need_config().source)} sources"),
-        ("keys", lambda: _examine_keys(house)),
-        ("store", lambda: _examine_store(house)),
-        ("repository", lambda: house.repository(Role.BACKUP).format.repository.hex()),
-    ]
-    steps += [(f"store: {name}", _check_store(house, check)) for name, check in CHECKS]
-    for source in house.need_config().source:
-        steps.append((f"source {source}", _examine_source(house, source)))
-    for name, step in steps:
-        try:
-            yield Check(name, step())
-        except DrdError as error:
-            yield Check(name, error.message, error)
-
-
-def _examine_keys(house: House) -> str:
-    ring = house.ring(Role.RESTORE)
-    return (
-        f"{len(ring.holders())} holders; opens data: {'yes' if ring.generation_slots() else 'no'}"
-    )
-
-
-def _examine_store(house: House) -> str:
-    able = house.store(cached=False).abilities()
-    return f"conditional PUT: {able.conditional_put}, versions: {able.versioned}"
-
-
-def _check_store(house: House, check: Callable[[Store], None]) -> Callable[[], str]:
-    def run() -> str:
-        try:
-            check(house.store(cached=False))
-        except AssertionError as error:
-            raise StoreError(
-                f"the store breaks a promise: {error}",
-                about=house.need_config().repository.url,
-                hint="drd is not safe on this store; see docs/stores.md",
-            ) from error
-        return "kept"
-
-    return run
-
-
-def _examine_source(house: House, name: str) -> Callable[[], str]:
-    def run() -> str:
-        found = house.source(name).discover()
-        return f"{len(found)} images"
-
-    return run

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from drd.errors import ConfigError
 from drd.model import PointInfo, PointKind
@@ -140,21 +140,21 @@ def _row(point: PointInfo) -> dict[str, object]:
     }
 
 
-def _point(row: tuple[object, ...]) -> PointInfo:
+def _point(row: tuple[Any, ...]) -> PointInfo:
     (key, tenant, lineage, seq, name, identity, kind, point_at, committed_at, size, sha, before,
      facts) = row  # fmt: skip
     return PointInfo(
-        tenant=bytes(tenant),  # type: ignore[arg-type]
-        lineage=bytes(lineage),  # type: ignore[arg-type]
-        seq=int(str(seq)),
-        name=str(name),
-        identity=str(identity),
-        kind=PointKind(int(str(kind))),
-        point_at=datetime.fromisoformat(str(point_at)),
-        committed_at=datetime.fromisoformat(str(committed_at)),
-        size=int(str(size)),
-        manifest_sha256=bytes(sha),  # type: ignore[arg-type]
-        manifest_key=str(key),
-        predecessor_seq=int(str(before)),
-        facts=json.loads(str(facts)),
+        tenant=tenant,
+        lineage=lineage,
+        seq=seq,
+        name=name,
+        identity=identity,
+        kind=PointKind(kind),
+        point_at=datetime.fromisoformat(point_at),
+        committed_at=datetime.fromisoformat(committed_at),
+        size=size,
+        manifest_sha256=sha,
+        manifest_key=key,
+        predecessor_seq=before,
+        facts=json.loads(facts),
     )

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
 import click
 
 from drd.cli.common import Call, verb
-from drd.cli.output import Reply
+from drd.cli.output import Reply, Row
+from drd.errors import DrdError, StoreError
+
+if TYPE_CHECKING:
+    from drd.ports import Store
+    from drd.wiring import House
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was tried."""
+
+    name: str
+    detail: str
+    error: DrdError | None = None
 
 
 @click.command()
@@ -13,21 +32,18 @@ from drd.cli.output import Reply
 def doctor(call: Call) -> Reply:
     """Check configuration, keys, store and sources, by trying them.
 
-    The store is tried with real objects below probe/, which are removed again; the credentials need the
-    right to delete there.
+    The store is tried with real objects below probe/, which are removed again; the credentials need
+    the right to delete there.
     """
-    from drd.wiring import examine  # noqa: PLC0415
-
     house = call.house()
     try:
         reply = Reply()
+        rows: list[Row] = []
         for check in examine(house):
-            reply.lists.setdefault("findings", []).append(
-                {"check": check.name, "ok": check.error is None, "detail": check.detail}
-            )
+            rows.append({"check": check.name, "ok": check.error is None, "detail": check.detail})
             if check.error is not None:
                 reply.errors.append(check.error)
-        rows = reply.lists.get("findings", [])
+        reply.lists["findings"] = rows
         reply.shown = [
             {
                 "check": row["check"],
@@ -39,3 +55,63 @@ def doctor(call: Call) -> Reply:
         return reply
     finally:
         house.close()
+
+
+def examine(house: House) -> Iterator[Check]:
+    """Try everything, one after the other; what fails does not stop the rest."""
+    steps: list[tuple[str, Callable[[], str]]] = [
+        ("configuration", partial(_configuration, house)),
+        ("keys", partial(_keys, house)),
+        ("store", partial(_abilities, house)),
+        ("repository", partial(_repository, house)),
+    ]
+    steps += [
+        (f"store: {name}", partial(_promise, house, check)) for name, check in house.store_checks()
+    ]
+    steps += [
+        (f"source {name}", partial(_source, house, name)) for name in house.need_config().source
+    ]
+    for name, step in steps:
+        try:
+            yield Check(name, step())
+        except DrdError as error:
+            yield Check(name, error.message, error)
+
+
+def _configuration(house: House) -> str:
+    return f"{len(house.need_config().source)} sources"
+
+
+def _keys(house: House) -> str:
+    from drd.model import Role  # noqa: PLC0415
+
+    ring = house.ring(Role.RESTORE)
+    opens = "yes" if ring.generation_slots() else "no"
+    return f"{len(ring.holders())} holders; opens data: {opens}"
+
+
+def _abilities(house: House) -> str:
+    able = house.store(cached=False).abilities()
+    return f"conditional PUT: {able.conditional_put}, versions: {able.versioned}"
+
+
+def _repository(house: House) -> str:
+    from drd.model import Role  # noqa: PLC0415
+
+    return house.repository(Role.BACKUP).format.repository.hex()
+
+
+def _promise(house: House, check: Callable[[Store], None]) -> str:
+    try:
+        check(house.store(cached=False))
+    except AssertionError as error:
+        raise StoreError(
+            f"the store breaks a promise: {error}",
+            about=house.need_config().repository.url,
+            hint="drd is not safe on this store; see docs/stores.md",
+        ) from error
+    return "kept"
+
+
+def _source(house: House, name: str) -> str:
+    return f"{len(house.source(name).discover())} images"

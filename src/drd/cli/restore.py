@@ -170,7 +170,8 @@ def _plan_text(planned: RestorePlan, target: str) -> list[str]:
     return [
         f"restore      {planned.name}@{planned.seq} of {shapes.short(planned.point_at)} to {target}",
         f"size         {size(planned.size)}, of which {size(planned.bytes_data)} is data",
-        f"fetch        {size(planned.bytes_stored)} in {planned.requests} requests from {planned.packs} packs",
+        f"fetch        {size(planned.bytes_stored)} from {planned.packs} packs",
+        f"requests     {planned.requests}",
         f"keys         {keys}",
         "nothing was written (--dry-run)",
     ]

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -157,7 +158,7 @@ def _decode_clear(clear: bytes) -> tuple[tuple[PackRow, ...], tuple[int, ...]]:
     column_reader.end()
     if np.any(reached[1:] <= reached[:-1]):
         raise IntegrityError("the ordinals of a table are out of order")
-    if any(a.ordinal >= b.ordinal for a, b in zip(rows, rows[1:], strict=False)):
+    if any(a.ordinal >= b.ordinal for a, b in pairwise(rows)):
         raise IntegrityError("the pack rows of a table are out of order")
     return tuple(rows), tuple(int(ordinal) for ordinal in reached)
 

@@ -149,11 +149,18 @@ def _relocate(
     zero = np.zeros(len(all_first), np.bool_)
     zero[len(all_first) - holes :] = True
     order = np.argsort(all_first, kind="stable")
-    return _join_neighbours(kept, all_first[order], all_count[order], zero[order], all_line[order])
+    return _join_neighbours(
+        kept,
+        first=all_first[order],
+        count=all_count[order],
+        zero=zero[order],
+        line=all_line[order],
+    )
 
 
 def _join_neighbours(
     frames: FrameTable,
+    *,
     first: npt.NDArray[np.int64],
     count: npt.NDArray[np.int64],
     zero: npt.NDArray[np.bool_],
@@ -210,7 +217,9 @@ def by_window(drawn: Drawn, geometry: Geometry) -> Iterator[tuple[int, MapPiece]
         stop = np.minimum(end[inside], edge + size)
         zero = drawn.zero[inside]
         line = np.where(zero, 0, drawn.line[inside] + (first - drawn.first[inside]))
-        piece = _join_neighbours(drawn.frames, first - edge, stop - first, zero, line)
+        piece = _join_neighbours(
+            drawn.frames, first=first - edge, count=stop - first, zero=zero, line=line
+        )
         yield window, compact(piece, geometry.block)
 
 

@@ -71,29 +71,27 @@ def _root(placed: Sequence[Placed]) -> int:
     return sum(one.difference.root for one in placed)
 
 
-class Packer:
-    """See the module. Not for use by several threads; its jobs run in *pool* and *transfers*."""
+@dataclass(frozen=True, slots=True)
+class Press:
+    """How packs are made: sizes in bytes, how many at a time, where they go, in which threads."""
 
-    def __init__(
-        self,
-        seal_with: Seal,
-        *,
-        geometry: Geometry,
-        pack_size: int,
-        random: Random,
-        put: Callable[[str, Buffer], str],
-        transfers: Executor,
-        first_ordinal: int,
-        in_flight: int,
-    ) -> None:
+    geometry: Geometry
+    pack_size: int
+    in_flight: int
+    random: Random
+    put: Callable[[str, Buffer], str]
+    transfers: Executor
+
+
+class Packer:
+    """See the module. Not for use by several threads; its jobs run in the press's *transfers*."""
+
+    def __init__(self, seal_with: Seal, press: Press, *, first_ordinal: int) -> None:
         self._seal = seal_with
-        self._geometry = geometry
-        self._pack_size = pack_size
-        self._random = random
-        self._put = put
-        self._transfers = transfers
+        self._press = press
+        self._geometry = press.geometry
+        self._pack_size = press.pack_size
         self._ordinal = first_ordinal
-        self._in_flight = in_flight
         self._open: list[Placed] = []
         self._open_bytes = 0
         self._under_way: deque[Future[Packed]] = deque()
@@ -136,12 +134,12 @@ class Packer:
 
     def _close(self) -> None:
         placed, self._open, self._open_bytes = self._open, [], 0
-        while len(self._under_way) >= self._in_flight:
+        while len(self._under_way) >= self._press.in_flight:
             self._take()
         if any(one.difference.frames for one in placed):
             ordinal, self._ordinal = self._ordinal, self._ordinal + 1
-            pack_id, salt = self._random(16), self._random(seal.SALT_BYTES)
-            job = self._transfers.submit(self._store, placed, ordinal, pack_id, salt)
+            pack_id, salt = self._press.random(16), self._press.random(seal.SALT_BYTES)
+            job = self._press.transfers.submit(self._store, placed, ordinal, pack_id, salt)
             self._under_way.append(job)
             return
         drawn, cell, digest = gather(placed, 0, FrameTable.empty(), self._geometry)
@@ -158,7 +156,7 @@ class Packer:
         key, commitment = packs.pack_secret(self._seal.epoch_key, scope, pack_id)
         table = _frame_table(frames, len(header))
         drawn, cell, digest = gather(placed, ordinal, table, self._geometry)
-        footer = self._footer(pack_id, salt, drawn, cell, digest)
+        footer = self._footer(pack_id, salt, drawn=drawn, cell=cell, digest=digest)
         room = self._room(
             len(header)
             + sum(len(frame.stored) + seal.TAG_BYTES for frame in frames)
@@ -173,7 +171,7 @@ class Packer:
         view[end:size] = packs.encode_trailer(Trailer(at, len(footer), len(frames)))
         body = view[:size]
         sha = seal.sha256(body)
-        version = self._put(pack_key(scope.tenant, scope.lineage, pack_id), body)
+        version = self._press.put(pack_key(scope.tenant, scope.lineage, pack_id), body)
         body.release()
         view.release()
         self._buffers.put(room)
@@ -201,6 +199,7 @@ class Packer:
         self,
         pack_id: bytes,
         salt: bytes,
+        *,
         drawn: Drawn,
         cell: npt.NDArray[np.int64],
         digest: npt.NDArray[np.uint64],

@@ -28,9 +28,9 @@ def points_that_need(
         except DrdError as error:
             repository.warnings.append(f"{point.name}@{point.seq}: {error}")
             continue
-        for pack in found:
+        for pack, needing in found.items():
             if pack in reached:
-                found[pack].append(f"{point.name}@{point.seq}")
+                needing.append(f"{point.name}@{point.seq}")
     return found
 
 

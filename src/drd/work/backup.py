@@ -76,7 +76,7 @@ class _Run:
             at = bench.timer()
             with self.source.freeze(self.found, order) as frozen:
                 self.snapshot_s = bench.timer() - at
-                making = Making(self.under, keys, head, frozen, order)
+                making = Making(self.under, keys, head, frozen=frozen, order=order)
                 point = making.run()
         except BaseException:
             self._clean_up(lineage)

@@ -70,7 +70,7 @@ class Gatherer:
                 data = self._store.get(pack.name, version=version, start=start, length=end - start)
             except ObjectMissingError:
                 continue
-            self._open(pack, data, start, plain, missing)
+            self._open(pack, data, start, plain=plain, missing=missing)
             if not missing:
                 return
         damaged.update(missing)
@@ -88,6 +88,7 @@ class Gatherer:
         pack: OpenPack,
         data: bytes,
         start: int,
+        *,
         plain: dict[int, Buffer],
         missing: dict[int, str],
     ) -> None:

@@ -23,7 +23,7 @@ def cells_of(size: int, geometry: Geometry) -> int:
 
 
 def fit(
-    item: Item | None, name: str, size: int, space: Space, geometry: Geometry
+    item: Item | None, size: int, *, name: str, space: Space, geometry: Geometry
 ) -> tuple[Item, Space]:
     """Make *item* (a new one for None) fit *size* bytes; what it once had it keeps.
 

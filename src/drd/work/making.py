@@ -12,7 +12,7 @@ from drd.core.digest import ROOT_MODULUS, DigestKeys, root_bytes, size_term
 from drd.core.sections import Item
 from drd.core.tables import TableKind
 from drd.model import IMAGE_GEOMETRY, Found, Json, PointKind, Progress, Snapshot
-from drd.pipeline.packing import Packed, Packer, Seal
+from drd.pipeline.packing import Packed, Packer, Press, Seal
 from drd.ports import FreezeOrder, Frozen
 from drd.work import layout
 from drd.work.bench import Bench
@@ -44,6 +44,7 @@ class Making:
         under: Under,
         keys: LineageKeys,
         head: Point | None,
+        *,
         frozen: Frozen,
         order: FreezeOrder,
     ) -> None:
@@ -62,16 +63,12 @@ class Making:
         self._place_item()
         self.seal_with = self._new_epoch()
         self.draft = Draft(bench.repository, keys, scribe, self.seal_with, head, list(references))
-        self.packer = Packer(
-            self.seal_with,
-            geometry=geometry,
-            pack_size=bench.knobs.pack_size,
-            random=bench.random,
-            put=store.put,
-            transfers=bench.transfers,
-            first_ordinal=head.manifest.clear.ordinal if head else 1,
-            in_flight=bench.knobs.in_flight,
+        knobs = bench.knobs
+        press = Press(
+            geometry, knobs.pack_size, knobs.in_flight, bench.random, store.put, bench.transfers
         )
+        first = head.manifest.clear.ordinal if head else 1
+        self.packer = Packer(self.seal_with, press, first_ordinal=first)
         self.looker = self._looker()
 
     def _place_item(self) -> None:
@@ -85,7 +82,7 @@ class Making:
             space = Space(head.number("next_item"), head.number("next_cell"))
             self.root = int.from_bytes(head.hex("root", 32), "big")
             self.root -= size_term(self.digest_keys.root, old.item_id, old.size)
-        self.item, self.space = layout.fit(old, "", size, space, IMAGE_GEOMETRY)
+        self.item, self.space = layout.fit(old, size, name="", space=space, geometry=IMAGE_GEOMETRY)
         self.root += size_term(self.digest_keys.root, self.item.item_id, size)
         self.resized_from = old.size if old else None
         self.new_item: Item | None = None if old == self.item else self.item

@@ -238,7 +238,7 @@ class _Restoring:
             digests = self.opened.map.digests(stretch.window)
             gatherer = Gatherer(self.opened.repository.store, self.packs, piece, self.kept)
             for one in self.opened.slices(stretch, piece):
-                yield _Assembly(self.opened, stretch, one, gatherer, digests)
+                yield _Assembly(self.opened, stretch, one, gatherer=gatherer, digests=digests)
 
     def _finish_slice(self, assembly: _Assembly, fetches: Sequence[Future[Opened]]) -> None:
         """Put one slice together, check it, write it."""
@@ -285,6 +285,7 @@ class _Assembly:
         opened: OpenedPoint,
         stretch: Stretch,
         one: Slice,
+        *,
         gatherer: Gatherer,
         digests: npt.NDArray[np.uint64],
     ) -> None:

@@ -63,7 +63,7 @@ class Slice:
 def cut(piece: MapPiece, block: int) -> Pieces:
     """All data extents of *piece*, cut at the edges of its frames; ascending in the window."""
     starts = piece.frames.starts(block)
-    ends = np.append(starts[1:], np.iinfo(np.int64).max)
+    ends = np.concatenate((starts[1:], [np.iinfo(np.int64).max])).astype(np.int64)
     data = ~piece.zero
     at, left = piece.line[data].copy(), piece.count[data].astype(np.int64)
     here = piece.first[data].astype(np.int64)

@@ -104,7 +104,7 @@ def needed(opened: OpenedPoint) -> list[Needed]:
 
 def verify_objects(opened: OpenedPoint, level: int, eyes: Eyes, *, point: str) -> Proof:
     """Levels 0, 1 and 2."""
-    checks: dict[int, Callable[[Needed], None]] = {
+    checks: dict[int, Callable[[Needed], object]] = {
         0: lambda one: _present(opened.repository.store, one),
         1: lambda one: _hash(opened.repository.store, one),
         2: _Decrypting(opened).check,
