@@ -1,0 +1,47 @@
+"""The Ceph Object Gateway on the lab's cluster: the second kind of S3. Started only when asked for.
+
+The user is made before the first start, which makes the zone's pools on the way: two seconds
+together, where starting first costs ten. Few log shards (see the configuration) save the rest.
+"""
+
+from lab.ceph import Ceph
+from lab.s3 import S3, Keys
+from lab.server import Server
+
+INSTALL = "apt-get install radosgw"
+START_S = 60.0
+
+
+class Rgw:
+    """One gateway.
+
+    Args:
+        ceph: the cluster that holds the objects.
+        port: the port on 127.0.0.1.
+        keys: of the one user.
+    """
+
+    def __init__(self, ceph: Ceph, *, port: int, keys: Keys) -> None:
+        self.ceph = ceph
+        self.keys = keys
+        self.endpoint = f"http://127.0.0.1:{port}"
+        self.s3 = S3(self.endpoint, keys)
+        frontend = f"--rgw-frontends=beast endpoint=127.0.0.1:{port}"
+        name = ("--name", "client.rgw.lab")
+        command = ("radosgw", "--conf", str(ceph.conf), *name, frontend, "--foreground")
+        self.server = Server("rgw", ceph.folder, command, INSTALL)
+
+    def start(self) -> None:
+        """Start the gateway unless it runs, and return when it answers; Ceph must run.
+
+        Raises:
+            LabError: it is missing or does not start.
+        """
+        made = self.ceph.folder / "rgw.made"
+        if not made.exists():
+            keys = (f"--access-key={self.keys.access}", f"--secret-key={self.keys.secret}")
+            user = ("--uid=lab", "--display-name=lab", *keys)
+            self.ceph.run("radosgw-admin", "user", "create", *user)
+            made.touch()
+        self.server.start()
+        self.server.wait(self.s3.answers, timeout_s=START_S)
