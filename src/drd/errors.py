@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
+from typing_extensions import override
+
 EXIT_CODES: Final[dict[int, str]] = {
     0: "done (garbage objects in the bucket: done, with a warning)",
     1: "failed, or several failures of different causes",
@@ -40,6 +42,7 @@ class DrdError(Exception):
         self.about = about
         self.hint = hint
 
+    @override
     def __str__(self) -> str:
         """Message and object in one line."""
         return f"{self.message} [{self.about}]" if self.about else self.message

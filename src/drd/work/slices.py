@@ -97,7 +97,7 @@ def slices(piece: MapPiece, block: int, low: int, high: int) -> Iterator[Slice]:
 
 
 def _clip(pieces: Pieces, chosen: slice, first: int, end: int) -> Pieces:
-    block = np.maximum(pieces.block[chosen], first)
+    block: _Index = np.maximum(pieces.block[chosen], first)
     stop = np.minimum(pieces.block[chosen] + pieces.count[chosen], end)
     at = pieces.at[chosen] + (block - pieces.block[chosen])
     return Pieces(pieces.frame[chosen], at, block, stop - block)
