@@ -33,6 +33,7 @@ wheel: .venv/made                   ## the wheel, and beside it its bill of mate
 lock:                               ## pin anew; ARGS="--upgrade-package NAME"
 	tools/lock.sh $(ARGS)
 servers: .venv/made
-	tools/servers.sh
+	$(BIN)/python -m lab install
+	$(BIN)/python tools/link_ceph.py
 .venv/made: requirements/dev.txt pyproject.toml tools/venv.sh
 	tools/venv.sh

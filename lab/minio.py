@@ -21,9 +21,10 @@ class Minio:
 
     def __init__(self, folder: Path, *, port: int, keys: Keys) -> None:
         self.folder = folder
-        self.keys = keys
+        self.access, self.secret = keys.access, keys.secret
         self.endpoint = f"http://127.0.0.1:{port}"
         self.s3 = S3(self.endpoint, keys)
+        self.fresh_bucket = self.s3.fresh_bucket
         where = ("--quiet", "--address", f"127.0.0.1:{port}", str(folder / "minio"))
         env = {
             "MINIO_ROOT_USER": keys.access,

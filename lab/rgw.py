@@ -23,9 +23,10 @@ class Rgw:
 
     def __init__(self, ceph: Ceph, *, port: int, keys: Keys) -> None:
         self.ceph = ceph
-        self.keys = keys
+        self.access, self.secret = keys.access, keys.secret
         self.endpoint = f"http://127.0.0.1:{port}"
         self.s3 = S3(self.endpoint, keys)
+        self.fresh_bucket = self.s3.fresh_bucket
         frontend = f"--rgw-frontends=beast endpoint=127.0.0.1:{port}"
         name = ("--name", "client.rgw.lab")
         command = ("radosgw", "--conf", str(ceph.conf), *name, frontend, "--foreground")
@@ -39,7 +40,7 @@ class Rgw:
         """
         made = self.ceph.folder / "rgw.made"
         if not made.exists():
-            keys = (f"--access-key={self.keys.access}", f"--secret-key={self.keys.secret}")
+            keys = (f"--access-key={self.access}", f"--secret-key={self.secret}")
             user = ("--uid=lab", "--display-name=lab", *keys)
             self.ceph.run("radosgw-admin", "user", "create", *user)
             made.touch()

@@ -29,4 +29,5 @@ if [[ $(cat .venv/pins 2>/dev/null) != "$pins" ]]; then
   echo "$pins" >.venv/pins
 fi
 .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+.venv/bin/python tools/link_ceph.py || true # told what to install; all other sources work without
 touch .venv/made

@@ -1,0 +1,23 @@
+"""What all tests share: a clean environment, hypothesis without a clock, and the real servers."""
+
+import os
+
+from hypothesis import settings
+
+pytest_plugins = ["tests.lab.fixtures"]
+
+# Nothing of the developer's own cloud or of the machine's proxies may reach a test, nor the drctl
+# that a test starts: every client here talks plain http to loopback, and says itself with which keys.
+for name in tuple(os.environ):
+    if (
+        name.startswith(("AWS_", "CEPH_"))
+        or name.lower().endswith("_proxy")
+        or name == "DRD_CONFIG"
+    ):
+        del os.environ[name]
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+
+# Two busy cores make a deadline in milliseconds a matter of luck; pytest-timeout ends what hangs.
+settings.register_profile("drd", deadline=None, print_blob=True)
+settings.load_profile("drd")
