@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -44,6 +44,18 @@ class Call:
         report = reporter(quiet=self.as_json or not progress)
         return open_house(self.config, sheet=sheet, reach=reach, report=report)
 
+    def house_of_sheet(self, options: Mapping[str, Any], *, progress: str = "") -> House:
+        """The house for a verb with ``sheet_options``."""
+
+        def reach() -> Reach | None:
+            from drd.wiring import reach_of_sheet  # noqa: PLC0415
+
+            return reach_of_sheet(
+                options["sheet"], url=options["url"], endpoint=options["endpoint"]
+            )
+
+        return self.house(sheet=options["sheet"], reach=reach, progress=progress)
+
 
 def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
     def callback(context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
@@ -71,6 +83,25 @@ def shared_options(command: Callable[P, Any]) -> Callable[P, Any]:
             expose_value=False,
             callback=_remember("as_json"),
             help="One JSON object instead of tables.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def sheet_options(command: Callable[P, Any]) -> Callable[P, Any]:
+    """``--sheet`` and what goes with it: a verb that works with bucket and sheet alone."""
+    for option in (
+        click.option(
+            "--endpoint", default="", help="S3 endpoint, where the sheet's own does not do."
+        ),
+        click.option(
+            "--url", default="", help="Repository, where the sheet's own address does not do."
+        ),
+        click.option(
+            "--sheet",
+            metavar="FILE",
+            help="Use the recovery sheet; needs neither configuration nor key file.",
         ),
     ):
         command = option(command)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from drd.cli import shapes
-from drd.cli.common import Call, verb
+from drd.cli.common import Call, sheet_options, verb
 from drd.cli.output import Reply, Row, size
 
 if TYPE_CHECKING:
@@ -17,17 +17,19 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", required=False)
+@sheet_options
 @verb
-def ls(call: Call, name: str | None) -> Reply:
+def ls(call: Call, name: str | None, **options: Any) -> Reply:
     """List lineages, or the recovery points of one."""
     from drd.core.selectors import parse_point  # noqa: PLC0415
     from drd.model import Role  # noqa: PLC0415
     from drd.work import listing  # noqa: PLC0415
 
-    house = call.house()
+    house = call.house_of_sheet(options)
     try:
         repository = house.repository(Role.BACKUP)
-        points = listing.known_points(repository, house.catalogue())
+        catalogue = house.catalogue() if house.config is not None else None
+        points = listing.known_points(repository, catalogue)
         reply = Reply(warnings=repository.warnings)
         if name is None:
             lineages = listing.by_lineage(points)

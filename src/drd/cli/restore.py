@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drd.cli import shapes
-from drd.cli.common import Call, verb
+from drd.cli.common import Call, sheet_options, verb
 from drd.cli.output import Reply, size
 from drd.errors import DrdError, IntegrityError, RefusedError
 
@@ -34,18 +34,12 @@ PIPE = "-"
 @click.option("--dry-run", is_flag=True, help="Print the plan; fetch no data, write nothing.")
 @click.option("--best-effort", is_flag=True, help="In spite of damage write what is good; exits 3.")
 @click.option(
-    "--sheet",
-    metavar="FILE",
-    help="Use the recovery sheet; needs neither configuration nor key file.",
-)
-@click.option(
     "--expect-head",
     type=click.IntRange(min=0),
     metavar="SEQ",
     help="Sequence number that the newest point must have at least.",
 )
-@click.option("--url", default="", help="Repository, where the sheet's own address does not do.")
-@click.option("--endpoint", default="", help="S3 endpoint, where the sheet's own does not do.")
+@sheet_options
 @click.option(
     "--ceph-conf",
     default="/etc/ceph/ceph.conf",
@@ -67,22 +61,11 @@ def restore(call: Call, point: str, **options: Any) -> Reply:
     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
     """
     call.to_stderr = options["to"] == PIPE
-    house = _house(call, options)
+    house = call.house_of_sheet(options, progress="restore")
     try:
         return _restore(house, point, options)
     finally:
         house.close()
-
-
-def _house(call: Call, options: dict[str, Any]) -> House:
-    sheet = options["sheet"]
-
-    def reach() -> Any:
-        from drd.wiring import reach_of_sheet  # noqa: PLC0415
-
-        return reach_of_sheet(sheet, url=options["url"], endpoint=options["endpoint"])
-
-    return call.house(sheet=sheet, reach=reach, progress="restore")
 
 
 def _restore(house: House, text: str, options: dict[str, Any]) -> Reply:

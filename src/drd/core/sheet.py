@@ -443,7 +443,9 @@ WHAT TO DO AT 3 AM
      do not matter in the groups of four; drctl names a line that is wrong.
   2. For s3:// set the bucket's own keys, which are not on this sheet:
        export AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=...
-  3. Restore the newest point of an image, here to a file:
+  3. See what there is:
+       drctl ls --sheet sheet.txt
+  4. Restore the newest point of an image, here to a file:
        drctl restore 'SOURCE/IMAGE' --to file:image.raw --sheet sheet.txt
      Older: 'SOURCE/IMAGE@2026-11-21T10:00:00Z'. To Ceph: --to rbd:POOL/IMAGE
   Without drd: reader/ in the bucket holds one Python file that lists and
