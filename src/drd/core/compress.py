@@ -47,9 +47,7 @@ class Decompressor:
         try:
             if zstandard.frame_content_size(stored) != plain_length:
                 raise IntegrityError("a zstd frame has another length than its table says")
-            plain = self._context.decompress(stored, allow_extra_data=False)
+            # Gives the length that the frame declares (compared just now), or raises.
+            return self._context.decompress(stored, allow_extra_data=False)
         except zstandard.ZstdError as error:
             raise IntegrityError("a zstd frame does not decompress") from error
-        if len(plain) != plain_length:
-            raise IntegrityError("a zstd frame has another length than its table says")
-        return plain
