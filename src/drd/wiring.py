@@ -1,7 +1,7 @@
 """The only file that names concrete adapters: from a configuration to objects, and the real clock.
 
-A :class:`House` is made once per command. Everything in it is made when first asked for, so that a
-verb pays only for what it uses.
+A :class:`House` is made once per command. Everything in it is made when first asked for, and what is
+slow to load and of use to few verbs is imported there, so that a verb pays only for what it uses.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from drd import __version__
 from drd.catalogue.catalogue import SqliteCatalogue
@@ -25,7 +25,6 @@ from drd.core.sheet import Sheet
 from drd.errors import ConfigError, DrdError, NotFoundError
 from drd.keys.keyfile import Belonging, make_key_file, write_key_file
 from drd.keys.opening import open_key, open_sheet
-from drd.keys.paper import write_sheet
 from drd.keys.recovery import RootSigner
 from drd.leases.local import LocalLease
 from drd.model import Json, Role
@@ -37,14 +36,15 @@ from drd.stores.local import LocalStore
 from drd.stores.metered import MeteredStore
 from drd.stores.retrying import RetryingStore
 from drd.stores.s3 import S3Settings, S3Store
-from drd.testing.store_conformance import CHECKS
 from drd.work.bench import Bench, Knobs
 from drd.work.held import needed_ids
 from drd.work.init import NewRepository, check_able, check_empty, init
 from drd.work.listing import known_points
 from drd.work.repository import Repository, open_repository
-from drd.work.restore import Hands
-from drd.work.verify import Eyes
+
+if TYPE_CHECKING:
+    from drd.work.restore import Hands
+    from drd.work.verify import Eyes
 
 DEFAULT_CONFIG: Final = Path("/etc/drd/drd.toml")
 IN_FLIGHT: Final = 4
@@ -263,6 +263,8 @@ class House:
 
     def store_checks(self) -> list[tuple[str, Callable[[Store], None]]]:
         """The conformance suite of stores, for ``doctor``: name and check, which may assert."""
+        from drd.testing.store_conformance import CHECKS  # noqa: PLC0415 - doctor alone needs it
+
         return list(CHECKS)
 
     def needed_snapshots(self) -> dict[bytes, frozenset[str]]:
@@ -272,11 +274,15 @@ class House:
 
     def hands(self) -> Hands:
         """With what a restore works: many requests, because a round trip is the ceiling."""
+        from drd.work.restore import Hands  # noqa: PLC0415 - other verbs do without
+
         cpu = self._pool(self.workers(), "drd-cpu")
         return Hands(cpu, self._pool(2 * self.transfers(), "drd-get"), self.report)
 
     def eyes(self) -> Eyes:
         """With what a verify works."""
+        from drd.work.verify import Eyes  # noqa: PLC0415 - other verbs do without
+
         cpu = self._pool(self.workers(), "drd-cpu")
         return Eyes(cpu, self._pool(4, "drd-get"), self.report, ahead=4)
 
@@ -391,6 +397,8 @@ def make_repository(house: House, sheet_path: Path, *, recovery: bool) -> Made:
     Raises:
         RefusedError: key file, sheet or repository are there already, or the store is not fit.
     """
+    from drd.keys.paper import write_sheet  # noqa: PLC0415 - QR codes are slow to load
+
     config = house.need_config()
     store = house.store(cached=False, make=True)
     check_empty(store)
