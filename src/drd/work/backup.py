@@ -19,7 +19,7 @@ from datetime import datetime
 
 from drd.core.seal import sha256
 from drd.errors import DrdError, IntegrityError, RefusedError
-from drd.model import IMAGE_GEOMETRY, BackupResult, Found, PointInfo
+from drd.model import IMAGE_GEOMETRY, BackupResult, Found, PointInfo, Snapshot
 from drd.ports import Catalogue, FreezeOrder, Source
 from drd.work.bench import Bench
 from drd.work.history import Point, learn, newest, point_info
@@ -76,6 +76,7 @@ class _Run:
             at = bench.timer()
             with self.source.freeze(self.found, order) as frozen:
                 self.snapshot_s = bench.timer() - at
+                self._check_time(head, frozen.snapshot)
                 making = Making(self.under, keys, head, frozen=frozen, order=order)
                 point = making.run()
         except BaseException:
@@ -116,6 +117,30 @@ class _Run:
         if not keys.generations:
             raise IntegrityError("a lineage has no readable public key", about=lineage.hex())
         head = newest(bench.repository, keys)
+        self._check_head(lineage, head)
+        return keys, head
+
+    def _check_head(self, lineage: bytes, head: Point | None) -> None:
+        """A store that hides the newest points, and a clock that went back, stop the writer.
+
+        Raises:
+            RefusedError: one of them.
+        """
+        bench = self.bench
+        known = [
+            point.seq
+            for point in bench.catalogue.points(bench.repository.tenant)
+            if point.lineage == lineage
+        ]
+        newest_known = max(known, default=0)
+        if newest_known > (head.seq if head else 0):
+            raise RefusedError(
+                f"the newest point in the bucket is {head.seq if head else 0}, but point "
+                f"{newest_known} was there",
+                about=self.found.label,
+                hint="somebody hides or removed points: ask the owner of the bucket; when that is "
+                "understood, 'drctl catalogue rebuild' accepts what the bucket has now",
+            )
         now = bench.now()
         if head is not None and now < head.manifest.clear.committed_at:
             raise RefusedError(
@@ -124,7 +149,20 @@ class _Run:
                 about=self.found.label,
                 hint="set the clock of this host; nothing was changed",
             )
-        return keys, head
+
+    def _check_time(self, head: Point | None, snapshot: Snapshot) -> None:
+        """The source's clock must not run back either: points are found by their time.
+
+        Raises:
+            RefusedError: the snapshot is older than the newest point.
+        """
+        if head is not None and snapshot.taken_at < head.manifest.clear.point_at:
+            raise RefusedError(
+                f"the source says that its new snapshot is of {snapshot.taken_at.isoformat()}, the "
+                f"newest point is of {head.manifest.clear.point_at.isoformat()}",
+                about=self.found.label,
+                hint="set the clock of the source; nothing was changed",
+            )
 
     def _order(self, lineage: bytes, head: Point | None) -> FreezeOrder:
         """Which base to compare with, which snapshot to go on with (steps 2 and 3)."""

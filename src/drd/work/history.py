@@ -80,6 +80,11 @@ def check(repository: Repository, data: bytes, lineage: bytes, seq: int) -> Mani
     manifest = manifests.decode_manifest(data)
     manifests.verify(manifest, scope=repository.scope(lineage), seq=seq)
     manifests.check_signer(manifest, repository.trust)
+    number, digest = manifest.clear.trust
+    if number > repository.trust.number:
+        raise IntegrityError(f"a manifest was signed under trust {number}, which is not here")
+    if number == repository.trust.number and digest != repository.trust.sha256:
+        raise IntegrityError(f"a manifest was signed under another trust {number}")
     return manifest
 
 
