@@ -16,7 +16,7 @@ if [[ -z $uv ]]; then
 fi
 
 compile=("$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes
-  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock")
+  --no-emit-index-url --no-emit-find-links)
 "${compile[@]}" "$@" pyproject.toml -o requirements/run.txt
 "${compile[@]}" "$@" pyproject.toml --group dev -c requirements/run.txt -o requirements/dev.txt
 

@@ -21,7 +21,7 @@ find_python() {
 python=$(find_python)
 "$python" -c 'import ensurepip, venv' 2>/dev/null || tools/apt.sh python3-venv
 
-pins=$(sha256sum requirements/dev.txt | cut -d' ' -f1)
+pins=$(grep -v '^ *#' requirements/dev.txt | sha256sum | cut -d' ' -f1)
 if [[ $(cat .venv/pins 2>/dev/null) != "$pins" ]]; then
   "$python" -m venv --clear .venv
   .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
