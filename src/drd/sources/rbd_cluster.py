@@ -101,13 +101,19 @@ class Cluster:
         """The number of a pool; ``NotFoundError`` when there is none of that name."""
         handle = self.handle()
         with self.calls(about=pool, missing="no such pool"):
-            return int(handle.pool_lookup(pool))
+            number = handle.pool_lookup(pool)
+        if number is None:
+            raise NotFoundError("no such pool", about=pool, hint="list them with `ceph osd lspools`")
+        return int(number)
 
     def pool_name(self, number: int) -> str:
         """The name of pool *number*."""
         handle = self.handle()
         with self.calls(about=f"pool {number}", missing="no such pool"):
-            return str(handle.pool_reverse_lookup(number))
+            name = handle.pool_reverse_lookup(number)
+        if name is None:
+            raise NotFoundError("no such pool", about=f"pool {number}")
+        return str(name)
 
     @contextmanager
     def pool(self, name: str, namespace: str = "") -> Iterator[Any]:
