@@ -14,11 +14,14 @@ find_python() {
       return
     fi
   done
-  echo "error: no Python >= 3.11 found. Debian 12: apt-get install python3 python3-venv" >&2
   return 1
 }
 
-python=$(find_python)
+find_python >/dev/null || tools/apt.sh python3 python3-venv
+python=$(find_python) || {
+  echo "error: no Python >= 3.11 found${PYTHON:+ at PYTHON=$PYTHON}; Debian 12 and later have one" >&2
+  exit 1
+}
 "$python" -c 'import ensurepip, venv' 2>/dev/null || tools/apt.sh python3-venv
 
 pins=$(grep -v '^ *#' requirements/dev.txt | sha256sum | cut -d' ' -f1)
