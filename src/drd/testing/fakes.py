@@ -235,3 +235,19 @@ class MemoryRing:
     @property
     def _opens_data(self) -> bool:
         return self.role in {Role.VERIFY, Role.RESTORE}
+
+
+class BareRing:
+    """The keys of *inner* without what they belong to, as a bare age key: no ids, no fingerprint."""
+
+    repository: bytes | None = None
+    tenant: bytes | None = None
+    root_fingerprint: bytes | None = None
+
+    def __init__(self, inner: MemoryRing) -> None:
+        self.role = inner.role
+        self.holders = inner.holders
+        self.metadata_slots = inner.metadata_slots
+        self.generation_slots = inner.generation_slots
+        self.unwrap = inner.unwrap
+        self.sign = inner.sign

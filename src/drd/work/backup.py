@@ -38,6 +38,8 @@ def backup(bench: Bench, source: Source, found: Found) -> BackupResult:
     """
     with bench.lease.hold(sha256(found.identity.encode()).hex()):
         lineage = find_lineage(bench.repository, bench.catalogue, found)
+        if lineage is None:
+            lineage = unfinished_lineage(bench.repository, source, found)
         return _Run(bench, source, found).make(lineage)
 
 
@@ -48,6 +50,21 @@ def find_lineage(repository: Repository, catalogue: Catalogue, found: Found) -> 
         mine = [point for point in known if point.identity == found.identity]
         if mine:
             return max(mine, key=_newest).lineage
+    return None
+
+
+def unfinished_lineage(repository: Repository, source: Source, found: Found) -> bytes | None:
+    """The lineage of a first run that died before its first commit: its keys are in the bucket, no
+    manifest is, and a snapshot of the image names it. Going on with it leaves no snapshot behind.
+    """
+    tenant = repository.tenant.hex()
+    begun = set(repository.store.folders(f"k/{tenant}/"))
+    begun -= set(repository.store.folders(f"m/{tenant}/"))
+    if not begun:
+        return None
+    for held in source.snapshots():
+        if held.image == found.label and held.lineage and held.lineage.hex() in begun:
+            return held.lineage
     return None
 
 

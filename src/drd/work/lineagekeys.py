@@ -7,7 +7,7 @@ that nobody can open.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -25,9 +25,9 @@ from drd.core.trust import (
     may_sign,
     number_field,
 )
-from drd.errors import IntegrityError, KeyAccessError
+from drd.errors import IntegrityError, KeyAccessError, ObjectExistsError, RefusedError
 from drd.model import ID_BYTES, KEY_BYTES
-from drd.ports import Random
+from drd.ports import Random, Store
 from drd.work.repository import Repository
 
 SLOT_MAGIC = b"drd1slot"
@@ -117,32 +117,45 @@ class LineageKeys:
         *,
         metadata: bool,
     ) -> bytes:
-        """Try the slots of the holders at hand, newest first; take only a secret that fits."""
+        """Try the slots of the holders at hand, newest first; take only a secret that fits.
+
+        Of a slot every version is tried: who may only add versions must not be able to shadow it.
+        """
         repository, scope = self.repository, self.scope
         for holder in holders:
             prefix = names.slot_prefix(
                 scope.tenant, scope.lineage, generation, slot=holder, metadata=metadata
             )
+            context = slot_context(scope, generation, metadata=metadata)
             for number in sorted(self.slots.get(prefix, ()), reverse=True):
-                data = repository.store.get(f"{prefix}{number}")
-                context = slot_context(scope, generation, metadata=metadata)
-                try:
-                    wrapped = decode_slot(data, context, holder)
-                    secret = repository.ring.unwrap(
-                        holder, context, wrapped, generation=not metadata
-                    )
-                except (IntegrityError, KeyAccessError) as error:
-                    repository.warnings.append(f"slot {prefix}{number}: {error.message}")
-                    continue
-                if fits(secret):
-                    return secret
-                repository.warnings.append(f"slot {prefix}{number} holds another key")
+                for data in each_version(repository.store, f"{prefix}{number}"):
+                    try:
+                        wrapped = decode_slot(data, context, holder)
+                        secret = repository.ring.unwrap(
+                            holder, context, wrapped, generation=not metadata
+                        )
+                    except (IntegrityError, KeyAccessError) as error:
+                        repository.warnings.append(f"slot {prefix}{number}: {error.message}")
+                        continue
+                    if fits(secret):
+                        return secret
+                    repository.warnings.append(f"slot {prefix}{number} holds another key")
         what = "metadata key" if metadata else "data key"
         raise KeyAccessError(
             f"no slot for the {what} of this lineage opens with the keys at hand",
             about=scope.lineage.hex(),
             hint="use the key file of this repository, or the recovery sheet",
         )
+
+
+def each_version(store: Store, key: str) -> Iterator[bytes]:
+    """What lies under *key*: its newest version, then, where that was not enough, every other."""
+    newest = store.get(key)
+    yield newest
+    for version in store.versions(key):
+        data = store.get(key, version=version.version)
+        if data != newest:
+            yield data
 
 
 def metadata_check(key: bytes) -> bytes:
@@ -189,26 +202,29 @@ def load_keys(repository: Repository, lineage: bytes) -> LineageKeys:
             if generation is not None:
                 generations[generation.number] = generation
             continue
-        prefix, _, number = listed.key.rpartition(".")
-        if number.isdecimal():
-            slots.setdefault(f"{prefix}.", []).append(int(number))
+        prefix = listed.key[: listed.key.rfind(".") + 1]
+        number = names.slot_number(listed.key, prefix)
+        if number is None:
+            repository.warnings.append(f"{listed.key} is not one of drd's objects")
+            continue
+        slots.setdefault(prefix, []).append(number)
     return LineageKeys(repository, scope, generations, slots)
 
 
 def _load_generation(repository: Repository, scope: Scope, key: str) -> Generation | None:
-    """The oldest version of a public half that verifies; None (and a warning) when none does."""
+    """The oldest version of a public half that verifies; None (and a warning) when none does.
+
+    The oldest: else a stolen host could sign a further version, and have data sealed to its own key.
+    """
     store = repository.store
-    try:
-        return _read_generation(decode_document(store.get(key), GENERATION), repository, scope, key)
-    except IntegrityError as error:
-        problem = error
+    problem = "it has no version"
     for version in store.versions(key):
         try:
             document = decode_document(store.get(key, version=version.version), GENERATION)
             return _read_generation(document, repository, scope, key)
         except IntegrityError as error:
-            problem = error
-    repository.warnings.append(f"{key}: {problem.message}")
+            problem = error.message
+    repository.warnings.append(f"{key}: {problem}")
     return None
 
 
@@ -271,4 +287,8 @@ def _publish(repository: Repository, scope: Scope, generation: Generation, now: 
     signer, signature = repository.ring.sign(document_to_sign(GENERATION, body))
     key = names.public_key(scope.tenant, scope.lineage, generation.number)
     data = encode_document(GENERATION, body, signer, signature)
-    repository.store.put(key, data, if_absent=True)
+    try:
+        repository.store.put(key, data, if_absent=True)
+    except ObjectExistsError as error:  # the answer to an earlier attempt of ours may be lost
+        if repository.store.get(key) != data:
+            raise RefusedError("another host made this generation first", about=key) from error

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from drd.core import names, seal
@@ -54,14 +54,17 @@ def open_repository(store: Store, ring: KeyRing) -> Repository:
         IntegrityError: format or trust is damaged.
     """
     warnings: list[str] = []
-    documents = _documents(store, names.FORMAT_PREFIX, FORMAT, warnings)
+    fingerprint = ring.root_fingerprint
+
+    def of_root(_: int, document: Document) -> bool:
+        return fingerprint is None or seal.sha256(document.signer) == fingerprint
+
+    documents, strangers = _documents(
+        store, names.FORMAT_PREFIX, FORMAT, accept=of_root, warnings=warnings
+    )
     if not documents:
-        raise NotFoundError(
-            "there is no repository here",
-            about=store.url,
-            hint="check repository.url, or make one with 'drctl init'",
-        )
-    document = _of_root(documents, ring, store.url)
+        raise _no_format(store.url, strangers=strangers)
+    document = documents[0]
     known = read_format(document)
     if ring.repository is not None and ring.repository != known.repository:
         raise RefusedError(
@@ -69,14 +72,15 @@ def open_repository(store: Store, ring: KeyRing) -> Repository:
             about=store.url,
             hint=f"it is {known.repository.hex()}, the keys are for {ring.repository.hex()}",
         )
-    trusts = [
-        read_trust(one, known.root)
-        for one in _documents(store, names.TRUST_PREFIX, TRUST, warnings)
-        if one.signer == known.root
-    ]
+
+    def of_same_root(number: int, document: Document) -> bool:
+        return document.signer == known.root and document.body.get("n") == number
+
+    found, _ = _documents(store, names.TRUST_PREFIX, TRUST, accept=of_same_root, warnings=warnings)
+    trusts = [read_trust(one, known.root) for one in found]
     if not trusts:
         raise IntegrityError("the repository has no trust document", about=store.url)
-    trust = max(trusts, key=lambda one: one.number)
+    trust = trusts[0]
     if trust.repository != known.repository:
         raise IntegrityError("trust belongs to another repository", about=store.url)
     tenant = ring.tenant or _only_tenant(trust)
@@ -92,47 +96,55 @@ def _only_tenant(trust: Trust) -> bytes:
     return trust.tenants[0]
 
 
-def _documents(store: Store, prefix: str, kind: str, warnings: list[str]) -> Sequence[Document]:
-    """Every document below *prefix* that decodes, newest number first; others are warned of."""
+def _no_format(url: str, *, strangers: int) -> NotFoundError | RefusedError:
+    if strangers:
+        return RefusedError(
+            "no format document here is signed by the root that these keys name",
+            about=url,
+            hint="this is another repository, or somebody replaced its format object; check the "
+            "fingerprint on the recovery sheet",
+        )
+    return NotFoundError(
+        "there is no repository here",
+        about=url,
+        hint="check repository.url, or make one with 'drctl init'",
+    )
+
+
+def _documents(
+    store: Store,
+    prefix: str,
+    kind: str,
+    *,
+    accept: Callable[[int, Document], bool],
+    warnings: list[str],
+) -> tuple[Sequence[Document], int]:
+    """The accepted document of each number, newest number first; and how many others verify.
+
+    Of the versions under one name the oldest that is accepted is meant: who may only add versions can
+    neither shadow a document with one of his own nor bring an older one back under a newer number.
+    """
     found: list[tuple[int, Document]] = []
+    strangers = 0
     for listed in store.list(prefix):
         number = names.numbered(listed.key)
         if number is None:
             warnings.append(f"{listed.key} is not one of drd's objects")
             continue
-        document = _first_valid(store, listed.key, kind)
-        if document is None:
-            warnings.append(f"{listed.key} is garbage")
-            continue
-        found.append((number, document))
-    return [document for _, document in sorted(found, key=lambda one: -one[0])]
+        for document in _verified(store, listed.key, kind):
+            if accept(number, document):
+                found.append((number, document))
+                break
+            strangers += 1
+        else:
+            warnings.append(f"{listed.key} is garbage, or signed by somebody else")
+    return [document for _, document in sorted(found, key=lambda one: -one[0])], strangers
 
 
-def _first_valid(store: Store, key: str, kind: str) -> Document | None:
-    """The oldest version of *key* that verifies: who may only add versions cannot shadow it."""
-    try:
-        return decode_document(store.get(key), kind)
-    except IntegrityError:
-        pass
+def _verified(store: Store, key: str, kind: str) -> Iterator[Document]:
+    """Every version of *key* whose signature is right, oldest first, whoever made it."""
     for version in store.versions(key):
         try:
-            return decode_document(store.get(key, version=version.version), kind)
+            yield decode_document(store.get(key, version=version.version), kind)
         except IntegrityError:
             continue
-    return None
-
-
-def _of_root(documents: Sequence[Document], ring: KeyRing, url: str) -> Document:
-    """The newest document signed by the root that the ring names."""
-    fingerprint = ring.root_fingerprint
-    if fingerprint is None:
-        return documents[0]
-    for document in documents:
-        if seal.sha256(document.signer) == fingerprint:
-            return document
-    raise RefusedError(
-        "no format document here is signed by the root that these keys name",
-        about=url,
-        hint="this is another repository, or somebody replaced its format object; check the "
-        "fingerprint on the recovery sheet",
-    )
