@@ -16,7 +16,6 @@ from drd.core.manifest import Clear, Reference, RollEntry
 from drd.core.seal import SealOrder
 from drd.core.sections import ITEMS_PER_SECTION, Item, What, encode_items
 from drd.core.tables import PackRows, Part, TableKind
-from drd.errors import IntegrityError
 from drd.model import Json, PointKind
 from drd.pipeline.packing import Packed, Seal, join, parts
 from drd.work.commit import commit
@@ -24,6 +23,7 @@ from drd.work.history import Point, check, open_point
 from drd.work.lineagekeys import LineageKeys
 from drd.work.merging import Scribe, merge_runs
 from drd.work.repository import Repository
+from drd.work.rolls import full_roll
 
 NO_PARTS: tuple[Part, ...] = ()
 
@@ -118,14 +118,8 @@ class Draft:
         self.roll = (*self.head.manifest.clear.roll, entry)
         if len(self.roll) <= merge.ROLL_CHANGES:
             return
-        base = next((one for one in self.references if one.kind is TableKind.ROLL), None)
-        entries = list(self.roll)
-        if base is not None:
-            data = self.scribe.shelf.section(base, What.ROLL, 0)
-            if data is None:
-                raise IntegrityError("a roll has no entries")
-            entries = [*manifests.decode_roll(data), *entries]
-            self.references.remove(base)
+        entries = [*full_roll(self.head.manifest.clear, self.scribe.shelf), entry]
+        self.references = [one for one in self.references if one.kind is not TableKind.ROLL]
         part = Part(What.ROLL, 0, manifests.encode_roll(entries))
         self.references.append(self.scribe.write(TableKind.ROLL, [part], through=clear.seq))
         self.roll = ()

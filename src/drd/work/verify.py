@@ -26,7 +26,7 @@ from drd.model import Found, Progress
 from drd.pipeline.batching import Batch, Wanted, batches, pieces, read_spans
 from drd.pipeline.ordered import ordered
 from drd.ports import Report, Source, Store
-from drd.work import layout
+from drd.work import layout, rolls
 from drd.work.making import snapshot_of
 from drd.work.packkeys import PackKeys
 from drd.work.restore import OpenedPoint
@@ -124,7 +124,7 @@ def verify_objects(opened: OpenedPoint, level: int, eyes: Eyes, *, point: str) -
 
     total = sum(one.size for one in wanted)
     done = 0
-    findings = []
+    findings = _roll_findings(opened, point)
     results = ordered(eyes.transfers, look, wanted, ahead=eyes.ahead)
     for one, finding in zip(wanted, results, strict=True):
         if finding is not None:
@@ -132,6 +132,16 @@ def verify_objects(opened: OpenedPoint, level: int, eyes: Eyes, *, point: str) -
         done += one.size
         eyes.report(Progress("verify", done, total))
     return Proof(point, level, len(wanted), total, tuple(findings))
+
+
+def _roll_findings(opened: OpenedPoint, point: str) -> list[Finding]:
+    """Earlier manifests that this point says are retained, and that are gone or were exchanged."""
+    clear = opened.point.manifest.clear
+    gone = rolls.missing(opened.repository, clear, opened.shelf)
+    keys = [
+        names.manifest_key(clear.scope.tenant, clear.scope.lineage, entry.seq) for entry, _ in gone
+    ]
+    return [Finding(point, key, what) for key, (_, what) in zip(keys, gone, strict=True)]
 
 
 def _present(store: Store, one: Needed) -> None:
