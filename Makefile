@@ -15,7 +15,7 @@ test: servers                       ## all tests, with real servers; ARGS="tests
 	$(BIN)/pytest $(ARGS)
 cover: servers
 	$(BIN)/pytest --cov --cov-report=term-missing $(ARGS)
-check: .venv/made wheel
+check: .venv/made wheel docs
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy $(CODE)
