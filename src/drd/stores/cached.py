@@ -44,6 +44,8 @@ _KEEP: Final = 0.9
 
 _DIGEST_BYTES: Final = 32
 _TEMPORARY: Final = ".new"
+_OLD_S: Final = 3600
+"""A temporary file this much older than the newest file belongs to a process that died."""
 
 
 class CachedStore:
@@ -192,14 +194,16 @@ class CachedStore:
             if self._held is not None and self._held + added <= self._max_bytes:
                 self._held += added
                 return
-            found = sorted(_files(self._folder), key=lambda file: file[1].st_mtime_ns)
+            found = sorted(_files(self._folder), key=lambda file: file[1].st_mtime)
             held = sum(status.st_size for _, status in found)
-            if held > self._max_bytes:
-                for path, status in found:
-                    if held <= self._max_bytes * _KEEP:
-                        break
-                    path.unlink(missing_ok=True)
-                    held -= status.st_size
+            keep = held if held <= self._max_bytes else self._max_bytes * _KEEP
+            for path, status in found:
+                if held <= keep:
+                    break
+                if path.suffix == _TEMPORARY and found[-1][1].st_mtime - status.st_mtime < _OLD_S:
+                    continue  # somebody writes it just now
+                path.unlink(missing_ok=True)
+                held -= status.st_size
             self._held = held
 
     @contextmanager

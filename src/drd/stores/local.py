@@ -271,11 +271,11 @@ class LocalStore:
 
     def _remove_empty(self, folder: Path) -> None:
         while folder != self._root:
-            self._forget(folder)
             try:
                 folder.rmdir()
             except OSError:  # not empty, or somebody else was faster: either way nothing to do
                 return
+            self._forget(folder)
             folder = folder.parent
 
     def _sweep_once(self, *, now: float) -> None:

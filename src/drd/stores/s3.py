@@ -56,6 +56,7 @@ class S3Settings:
 
     ``connect_timeout_s`` also bounds the sending of each 128 KiB, ``read_timeout_s`` each wait for
     bytes of an answer. ``ca_bundle`` is a PEM file; None means the system's authorities.
+    ``session_token`` belongs to keys that a token service gave out for a while.
     """
 
     endpoint: str
@@ -66,6 +67,7 @@ class S3Settings:
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 60.0
     connections: int = 32
+    session_token: str = field(default="", repr=False)
 
 
 class S3Store:
@@ -134,6 +136,7 @@ class S3Store:
             request["IfNoneMatch"] = "*"
         with self._talk(key):
             answer = self._client.put_object(**request)
+        self._errors.check_answered(answer, "ETag", about=key)
         return _version(answer.get("VersionId"), newest=True)
 
     def get(
@@ -185,6 +188,7 @@ class S3Store:
             if version:
                 raise
             return self.stat(key, version=self._hidden(key))
+        self._errors.check_answered(head, "LastModified", about=key)
         return ObjectVersion(
             key=key,
             version=version or _version(head.get("VersionId"), newest=True),
@@ -335,6 +339,7 @@ class S3Store:
         marker = self._first_marker(after)
         while True:
             page = self._page({**request, **marker, "MaxKeys": ask}, about=prefix)
+            self._errors.check_answered(page, "IsTruncated", about=self.url)
             yield page
             following = _next_marker(page)
             if not page.get("IsTruncated") or not following:

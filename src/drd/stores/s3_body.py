@@ -1,9 +1,10 @@
 """A buffer as the body of a PUT, sent in slices and never copied.
 
-One ``sendall`` of a whole pack must end within the connect timeout, or the upload fails: on a slow
-line none would ever get through. Given something to ``read``, urllib3 sends slices, each with the
+A ``bytearray`` would go out in one ``sendall``, which must end within the connect timeout: on a slow
+line no pack would ever get through. Given something to ``read``, urllib3 sends slices, each with the
 timeout to itself, and botocore asks ``Expect: 100-continue`` first, so that a refusal (403, 412,
 503) comes back before the body goes out, and not as a broken connection in the middle of it.
+Small bodies do without the question: across regions it costs each of them a round trip.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Final
 from drd.model import Buffer
 
 SMALL: Final = 256 * 1024
-"""Bodies up to this many bytes go out whole: asking first would cost them a round trip."""
+"""Bodies up to this many bytes go out whole, without asking first."""
 
 _SHA256_BYTES: Final = 32
 
@@ -61,6 +62,6 @@ def known_sha256(data: Buffer) -> bytes | None:
     return known if isinstance(known, bytes) and len(known) == _SHA256_BYTES else None
 
 
-def body_of(data: Buffer) -> bytes | Body:
-    """Choose how *data* is sent."""
-    return Body(data) if memoryview(data).nbytes > SMALL else bytes(data)
+def body_of(data: Buffer) -> bytearray | Body:
+    """Choose how *data* is sent; botocore would wrap ``bytes`` into a file, and ask first."""
+    return Body(data) if memoryview(data).nbytes > SMALL else bytearray(data)

@@ -14,6 +14,7 @@ import os
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import urlsplit
 
 import botocore.auth
 import botocore.session
@@ -51,6 +52,7 @@ def connect(settings: S3Settings) -> S3Client:
     Raises:
         ConfigError: endpoint, region or CA bundle cannot be used.
     """
+    _check_endpoint(settings.endpoint)
     try:
         client = _session().create_client(
             "s3",
@@ -58,6 +60,7 @@ def connect(settings: S3Settings) -> S3Client:
             region_name=settings.region,
             aws_access_key_id=settings.access_key,
             aws_secret_access_key=settings.secret_key,
+            aws_session_token=settings.session_token or None,
             verify=_certificates(settings),
             config=_config(settings),
         )
@@ -67,8 +70,20 @@ def connect(settings: S3Settings) -> S3Client:
             about=settings.endpoint,
             hint="check endpoint and region in [repository.s3]",
         ) from error
-    client.meta.events.register_first("choose-signer.s3.PutObject", _choose_signer)  # type: ignore[arg-type]
+    events = client.meta.events
+    events.register_first("choose-signer.s3.PutObject", _choose_signer)  # type: ignore[arg-type]
+    events.register_last("before-parameter-build.s3", _stay_here)
     return cast("S3Client", client)
+
+
+def _check_endpoint(endpoint: str) -> None:
+    parts = urlsplit(endpoint)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+        raise ConfigError(
+            "the S3 endpoint is no address of a server",
+            about=(parts.hostname or "") if parts.username else endpoint,
+            hint='set endpoint in [repository.s3], such as "https://s3.example.org:9000"',
+        )
 
 
 def _config(settings: S3Settings) -> Config:
@@ -158,6 +173,14 @@ class _S3Auth(botocore.auth.S3SigV4Auth):
 
 
 botocore.auth.AUTH_TYPE_MAPS[_SIGNER] = _S3Auth  # a further name; the others stay as they are
+
+
+def _stay_here(context: dict[str, Any], **_event: object) -> None:
+    """Tell botocore that it followed a redirect already.
+
+    It would ask the bucket for its region after a failure, and sign again for what the answer says.
+    """
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _choose_signer(**_event: object) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import urllib3.exceptions
 from botocore.exceptions import (
@@ -99,11 +99,12 @@ _BY_CODE: Final[dict[str, _Meaning]] = {
     "MethodNotAllowed": _UNSUPPORTED,
 }
 
+# Not 404: that alone is no proof of absence. Every store says NoSuchKey; a proxy or a web server at a
+# mistyped endpoint says 404 for everything.
 _BY_STATUS: Final[dict[int, _Meaning]] = {
     HTTPStatus.MOVED_PERMANENTLY: _REGION,
     HTTPStatus.TEMPORARY_REDIRECT: _REGION,
     HTTPStatus.FORBIDDEN: _DENIED,
-    HTTPStatus.NOT_FOUND: _ABSENT,
     HTTPStatus.METHOD_NOT_ALLOWED: _UNSUPPORTED,
     HTTPStatus.REQUEST_TIMEOUT: _BUSY,
     HTTPStatus.PRECONDITION_FAILED: _TAKEN,
@@ -115,6 +116,20 @@ _BY_STATUS: Final[dict[int, _Meaning]] = {
 
 _FOREIGN_VERSION: Final = frozenset({"InvalidArgument", "InvalidVersionId", "400"})
 """Said of a VersionId that another kind of store made up: a copied bucket must restore."""
+
+
+def check_answered(answer: Mapping[str, Any], name: str, *, about: str) -> None:
+    """``StoreError`` unless *answer* has the member *name*, which every store sends with success.
+
+    A proxy, or a web server at a mistyped endpoint, says 200 to anything; an empty page would be an
+    empty bucket.
+    """
+    if name not in answer:
+        raise StoreError(
+            f"the endpoint does not answer as an S3 store does: no {name}",
+            about=about,
+            hint=_ENDPOINT_HINT,
+        )
 
 
 @contextmanager
@@ -173,8 +188,15 @@ def _of_answer(error: ClientError, *, bucket: str, about: str, version: str) -> 
         meaning = _BUSY
     if meaning is None:
         meaning = _Meaning(StoreError, "the store refuses the request")
+    if _is_web_page(error):
+        meaning = _Meaning(meaning.kind, "a web page answers, not a store", _ENDPOINT_HINT)
     text = f"{meaning.message} (HTTP {status} {code}: {said.get('Message') or 'no reason given'})"
     return meaning.kind(text, about=about, hint=meaning.hint)
+
+
+def _is_web_page(error: ClientError) -> bool:
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return str(headers.get("content-type", "")).startswith("text/html")
 
 
 def _of_tls(error: SSLError, *, about: str) -> StoreError:
