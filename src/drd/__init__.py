@@ -14,7 +14,7 @@ The map of the house, and the order in which to read it:
 ``leases``     one run for one lineage at a time
 ``config``     one TOML file, strict
 ``work``       one verb, one file, one story: backup, restore, verify, ...
-``wiring``     the only file that names concrete adapters
+``wiring``     the only room that names concrete adapters
 ``cli``        what an operator types
 
 Imports only go down this list; ``make check`` sees to it.

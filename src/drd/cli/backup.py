@@ -69,11 +69,12 @@ def _choose(
             reply.errors.append(_nothing("no source of the configuration matches any image", ""))
         return everything
     chosen = {}
+    unasked = bool(reply.errors)
     for name in names:
         hits = [
             one for one in everything if fnmatchcase(one[1].label, name) or one[1].label == name
         ]
-        if not hits and not reply.errors:
+        if not hits and not unasked:  # else it may be where nobody could look
             reply.errors.append(_nothing("no image of this name", name))
         chosen.update({found.label: (source, found) for source, found in hits})
     return [chosen[label] for label in sorted(chosen)]

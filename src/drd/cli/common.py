@@ -7,7 +7,7 @@ import os
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 import click
 
@@ -19,16 +19,33 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
+LISTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "backup": ("points",),
+    "ls": ("lineages",),
+    "show": ("points",),
+    "restore": ("points",),
+    "verify": ("findings", "points"),
+    "preview": ("decisions",),
+    "doctor": ("findings",),
+    "snapshots": ("snapshots",),
+    "rebuild": ("lineages",),
+}
+"""The lists of each command's JSON object: a program that reads it need not ask for them first."""
+
 EXITS = "\b\nExit codes:\n" + "\n".join(f"  {code:>2}  {text}" for code, text in EXIT_CODES.items())
 
 
 @dataclass(slots=True)
 class Call:
-    """How drdctl was called: options that may stand before or after COMMAND."""
+    """How drctl was called: options that may stand before or after COMMAND.
+
+    ``lists`` are the lists that the JSON object has in any case, with nothing in them on failure.
+    """
 
     config: str | None = None
     as_json: bool = False
     to_stderr: bool = False
+    lists: tuple[str, ...] = ()
 
     def house(
         self,
@@ -131,6 +148,9 @@ def verb(function: Callable[..., Reply]) -> Callable[..., None]:
             reply = Reply(errors=[error])
         except Exception as error:  # noqa: BLE001 - the last door: an operator gets no traceback
             reply = Reply(errors=[_unexpected(error)])
+        if not reply.lists:
+            names = call.lists or LISTS.get(context.info_name or "", ())
+            reply.lists = {name: [] for name in names}
         say(reply, as_json=call.as_json, to_stderr=call.to_stderr)
         context.exit(reply.exit_code)
 

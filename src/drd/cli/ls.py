@@ -21,15 +21,14 @@ if TYPE_CHECKING:
 @verb
 def ls(call: Call, name: str | None, **options: Any) -> Reply:
     """List lineages, or the recovery points of one."""
-    from drd.core.selectors import parse_point  # noqa: PLC0415
     from drd.model import Role  # noqa: PLC0415
     from drd.work import listing  # noqa: PLC0415
 
+    call.lists = ("points",) if name else ("lineages",)
     house = call.house_of_sheet(options)
     try:
         repository = house.repository(Role.BACKUP)
-        catalogue = house.catalogue() if house.config is not None else None
-        points = listing.known_points(repository, catalogue)
+        points = listing.known_points(repository, house.spare_catalogue(repository.warnings))
         reply = Reply(warnings=repository.warnings)
         if name is None:
             lineages = listing.by_lineage(points)
@@ -41,7 +40,7 @@ def ls(call: Call, name: str | None, **options: Any) -> Reply:
             ]
             reply.shown = [_line(one, current=one[-1].lineage in owner) for one in chosen]
         else:
-            found = listing.full_points(listing.find_lineage(points, parse_point(name)))
+            found = listing.full_points(_named(points, name))
             reply.lists["points"] = [shapes.point(info) for info in found]
             reply.shown = [shapes.point_line(info) for info in found]
         if not reply.shown:
@@ -49,6 +48,16 @@ def ls(call: Call, name: str | None, **options: Any) -> Reply:
         return reply
     finally:
         house.close()
+
+
+def _named(points: list[PointInfo], name: str) -> list[PointInfo]:
+    """Points of the lineage of that name, which may look like a POINT: ``SOURCE/db@17``."""
+    from drd.core.selectors import Selector, parse_point  # noqa: PLC0415
+    from drd.work import listing  # noqa: PLC0415
+
+    if name in listing.owners(listing.by_lineage(points)):
+        return listing.find_lineage(points, Selector(name))
+    return listing.find_lineage(points, parse_point(name))
 
 
 def lineage_row(points: list[PointInfo], *, current: bool) -> Row:

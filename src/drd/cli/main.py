@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from itertools import pairwise
+from typing import Final, NoReturn
 
 import click
 
 from drd import __version__
 from drd.cli import backup, catalogue, doctor, ls, policy, restore, setup, snapshots, verify
-from drd.cli.common import EXITS, Call, shared_options
+from drd.cli.common import EXITS, LISTS, Call, shared_options
 from drd.cli.output import Reply, say
-from drd.errors import DrdError, UsageError
+from drd.errors import UsageError
+
+INTERRUPTED: Final = 130
+"""What a shell makes of SIGINT."""
 
 MAP = """\
 Back up Ceph RBD images and block devices, encrypted, to S3 or a directory; restore them; prove it.
@@ -60,25 +64,36 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except click.exceptions.Exit as stop:
         code = stop.exit_code
     except click.Abort:
-        code = 130
+        code = INTERRUPTED
     except click.ClickException as error:
-        # Options are read before a wrong one is met; "--json" may stand behind it.
-        code = _wrong_usage(error, as_json=call.as_json or "--json" in given)
+        code = _wrong_usage(error, call, given)
     except KeyboardInterrupt:
         click.echo("interrupted; what was not committed is not visible", err=True)
-        code = 130
+        code = INTERRUPTED
     except BrokenPipeError:
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _wrong_usage(error: click.ClickException, *, as_json: bool) -> int:
-    hint = "see 'drctl --help'"
-    if isinstance(error, click.UsageError) and error.ctx is not None:
-        hint = f"see '{error.ctx.command_path} --help'"
-    told: DrdError = UsageError(error.format_message(), hint=hint)
-    reply = Reply(errors=[told])
-    say(reply, as_json=as_json)
+def _wrong_usage(error: click.ClickException, call: Call, given: Sequence[str]) -> int:
+    """Tell what is wrong with the command line.
+
+    Options are read before a wrong one is met, so ``--json`` and ``--to -`` may stand behind it.
+    """
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    path = context.command_path if context else "drctl"
+    as_json = call.as_json or "--json" in given
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and context and not as_json:
+        click.echo(context.get_help(), err=True)
+        return UsageError.exit_code
+    message = error.format_message().partition("\n")[0]
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        message = "Missing command."
+    reply = Reply(errors=[UsageError(message, about=path, hint=f"see '{path} --help'")])
+    name = context.info_name if context else None
+    reply.lists = {one: [] for one in LISTS.get(name or "", ())}
+    to_pipe = "--to=-" in given or ("--to", "-") in pairwise(given)
+    say(reply, as_json=as_json, to_stderr=to_pipe)
     return reply.exit_code
 
 

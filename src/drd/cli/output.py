@@ -47,7 +47,7 @@ class Reply:
         reply.update({name: [dict(row) for row in rows] for name, rows in self.lists.items()})
         reply.update(self.facts)
         reply["errors"] = [error_json(error) for error in self.errors]
-        reply["warnings"] = list(self.warnings)
+        reply["warnings"] = list(dict.fromkeys(self.warnings))
         return reply
 
 

@@ -21,7 +21,7 @@ from drd.cli.output import Reply
 @verb
 def init(call: Call, sheet: str | None, *, no_recovery: bool) -> Reply:
     """Make the repository, its key file and its recovery sheet."""
-    from drd.wiring import make_repository  # noqa: PLC0415
+    from drd.wiring.founding import make_repository  # noqa: PLC0415
 
     house = call.house()
     try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from fnmatch import fnmatchcase
 
 from drd.core.selectors import Selector
 from drd.errors import NotFoundError
 from drd.model import PointInfo, PointKind
 from drd.ports import Catalogue
-from drd.work.history import Point, learn, newest_first, open_point, point_info, read_manifest
+from drd.work.history import Point, learn, open_point, read_manifest
 from drd.work.lineagekeys import LineageKeys, load_keys
 from drd.work.repository import Repository
 
@@ -26,15 +27,20 @@ def by_lineage(points: Iterable[PointInfo]) -> dict[bytes, list[PointInfo]]:
 
 def owners(lineages: Mapping[bytes, Sequence[PointInfo]]) -> dict[str, bytes]:
     """Which lineage has which name: of several the one committed last (a re-created image takes the
-    name over; the old lineage stays reachable by its id).
+    name over; the old lineage stays reachable by its id). An unfinished first backup takes no name
+    from a lineage that can be restored.
     """
     owner: dict[str, PointInfo] = {}
     for points in lineages.values():
-        last = points[-1]
+        last = (full_points(points) or points)[-1]
         rival = owner.get(last.name)
-        if rival is None or last.committed_at > rival.committed_at:
+        if rival is None or _rank(last) > _rank(rival):
             owner[last.name] = last
     return {name: point.lineage for name, point in owner.items()}
+
+
+def _rank(point: PointInfo) -> tuple[bool, datetime]:
+    return point.kind is PointKind.FULL, point.committed_at
 
 
 def find_lineage(points: Iterable[PointInfo], selector: Selector) -> list[PointInfo]:
@@ -86,18 +92,30 @@ def _matches(name: str, pattern: str) -> bool:
 
 def known_points(repository: Repository, catalogue: Catalogue | None) -> list[PointInfo]:
     """All points, through the catalogue; or, where there is none, straight from the bucket."""
-    if catalogue is not None:
-        return learn(repository, catalogue)
-    found = []
-    for folder in repository.store.folders(f"m/{repository.tenant.hex()}/"):
-        try:
-            lineage = bytes.fromhex(folder)
-        except ValueError:
-            repository.warnings.append(f"m/…/{folder} is not one of drd's folders")
-            continue
-        keys = load_keys(repository, lineage)
-        found += [point_info(point) for point in newest_first(repository, keys)]
-    return found
+    return learn(repository, catalogue or _NoCatalogue())
+
+
+class _NoCatalogue:
+    """What is known by a process that has no catalogue: what it has just read."""
+
+    def __init__(self) -> None:
+        self._learnt: dict[str, PointInfo] = {}
+
+    def keys(self, tenant: bytes) -> Mapping[str, bytes]:  # noqa: ARG002  the socket has it
+        return {}
+
+    def points(self, tenant: bytes) -> Sequence[PointInfo]:  # noqa: ARG002
+        return sorted(self._learnt.values(), key=lambda point: (point.lineage, point.seq))
+
+    def learn(self, points: Iterable[PointInfo]) -> None:
+        self._learnt.update({point.manifest_key: point for point in points})
+
+    def forget(self, manifest_keys: Iterable[str]) -> None:
+        for key in manifest_keys:
+            self._learnt.pop(key, None)
+
+    def clear(self) -> None:
+        self._learnt.clear()
 
 
 def open_full(repository: Repository, info: PointInfo) -> tuple[LineageKeys, Point]:

@@ -1,4 +1,4 @@
-"""The only file that names concrete adapters: from a configuration to objects, and the real clock.
+"""The only room that names concrete adapters: from a configuration to objects, and the real clock.
 
 A :class:`House` is made once per command. Everything in it is made when first asked for, and what is
 slow to load and of use to few verbs is imported there, so that a verb pays only for what it uses.
@@ -11,21 +11,16 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from drd import __version__
 from drd.catalogue.catalogue import SqliteCatalogue
 from drd.config import Config, DeviceSource, RbdSource, SourceConfig, load_config, read_credentials
-from drd.core import hybrid, seal
-from drd.core.sheet import Sheet
-from drd.errors import ConfigError, DrdError, NotFoundError
-from drd.keys.keyfile import Belonging, make_key_file, write_key_file
+from drd.errors import ConfigError, NotFoundError, RefusedError, StoreError
 from drd.keys.opening import open_key, open_sheet
-from drd.keys.recovery import RootSigner
 from drd.leases.local import LocalLease
 from drd.model import Json, Role
 from drd.ports import KeyRing, Report, Source, Store, Target
@@ -34,11 +29,11 @@ from drd.stores.address import FileAddress, parse_address
 from drd.stores.cached import CachedStore
 from drd.stores.local import LocalStore
 from drd.stores.metered import MeteredStore
-from drd.stores.retrying import RetryingStore
+from drd.stores.retrying import Patience, RetryingStore
 from drd.stores.s3 import S3Settings, S3Store
+from drd.wiring.place import Place
 from drd.work.bench import Bench, Knobs
 from drd.work.held import needed_ids
-from drd.work.init import NewRepository, check_able, check_empty, init
 from drd.work.listing import known_points
 from drd.work.repository import Repository, open_repository
 
@@ -47,8 +42,12 @@ if TYPE_CHECKING:
     from drd.work.verify import Eyes
 
 DEFAULT_CONFIG: Final = Path("/etc/drd/drd.toml")
-IN_FLIGHT: Final = 4
-"""Packs sealed or under way at a time: with 32 MiB each, the larger part of a backup's memory."""
+FIRST_CONTACT: Final = Patience(attempts=6, total_s=15.0)
+"""How long to knock before anything has begun: somebody who mistyped an address waits for it. Later
+the store has answered once, and what fails then is worth more patience."""
+LEAST_PACKS: Final = 4
+"""Packs sealed or under way at a time, at least: half as many as transfers are allowed, because each
+holds 32 MiB, the larger part of a backup's memory."""
 
 
 def now() -> datetime:
@@ -86,6 +85,7 @@ class House:
         self._sheet = sheet
         self._reach = reach
         self.report: Report = report or (lambda _progress: None)
+        self._bare: Store | None = None
         self._metered: MeteredStore | None = None
         self._catalogue: SqliteCatalogue | None = None
         self._pools: list[ThreadPoolExecutor] = []
@@ -107,10 +107,10 @@ class House:
         return self.config
 
     # ── stores ────────────────────────────────────────────────────────────────────────────────
-    def store(self, *, cached: bool = True, make: bool = False) -> Store:
+    def store(self, *, cached: bool = True) -> Store:
         """The repository's store: retried, metered, and with a cache of tables where asked for."""
         if self._metered is None:
-            self._metered = MeteredStore(RetryingStore(self._bare_store(make=make)))
+            self._metered = MeteredStore(RetryingStore(self._bare_store()))
         if not cached or self.config is None:
             return self._metered
         return CachedStore(self._metered, self._state(self.config.repository.url) / "tables")
@@ -122,7 +122,16 @@ class House:
         traffic = self._metered.traffic
         return traffic.puts, traffic.bytes_put
 
-    def _bare_store(self, *, make: bool) -> Store:
+    def first_contact(self, *, make: bool = False) -> Store:
+        """The store for its first requests: soon at its wits' end. *make*: a folder may be new."""
+        return RetryingStore(self._bare_store(make=make), patience=FIRST_CONTACT)
+
+    def _bare_store(self, *, make: bool = False) -> Store:
+        if self._bare is None:
+            self._bare = self._make_store(make=make)
+        return self._bare
+
+    def _make_store(self, *, make: bool) -> Store:
         if self.config is None:
             return self._store_of_reach()
         repository = self.config.repository
@@ -180,9 +189,39 @@ class House:
         return open_key(keys.file, role, age_recipients=keys.recovery)
 
     def repository(self, role: Role, *, cached: bool = True) -> Repository:
-        """The open repository."""
+        """The open repository.
+
+        Raises:
+            NotFoundError: there is none at this address.
+            KeyAccessError: the keys are missing, or another repository's.
+            RefusedError: another repository is in its place, or a newer format.
+            StoreError: the store does not answer, or refuses.
+        """
         ring = self.ring(role)
-        return open_repository(self.store(cached=cached), ring)
+        place = self._place()
+        try:
+            opened = open_repository(self.first_contact(), ring)
+        except RefusedError as error:
+            if place is not None:
+                place.blame_keys(self.first_contact(), ring, error)
+            raise
+        except StoreError as error:
+            error.about = self._whole(error.about)
+            raise
+        if place is not None:
+            place.remember(opened.format.repository)
+        return replace(opened, store=self.store(cached=cached))
+
+    def _place(self) -> Place | None:
+        """What is remembered of this address; None on a host that keeps no state."""
+        if self.config is None:
+            return None
+        return Place(self._state(self.config.repository.url) / "repository", self.store().url)
+
+    def _whole(self, about: str) -> str:
+        """What a failed first request was about: a prefix alone tells an operator nothing."""
+        url = self.store().url
+        return about if url in about else f"{url} ({about})" if about else url
 
     def _state(self, url: str) -> Path:
         """Where state of one repository lies: one folder for each address."""
@@ -196,6 +235,16 @@ class House:
             folder = self._state(config.repository.url)
             self._catalogue = SqliteCatalogue(folder / "catalogue.sqlite")
         return self._catalogue
+
+    def spare_catalogue(self, warnings: list[str]) -> SqliteCatalogue | None:
+        """The catalogue, for verbs that can do without: None (and a warning) when there is none."""
+        if self.config is None:
+            return None
+        try:
+            return self.catalogue()
+        except ConfigError as error:
+            warnings.append(f"{error}: going on without the local catalogue")
+            return None
 
     # ── sources ───────────────────────────────────────────────────────────────────────────────
     def source(self, name: str) -> Source:
@@ -235,6 +284,10 @@ class House:
         s3 = self.config.repository.s3 if self.config else None
         return s3.transfers if s3 else 8
 
+    def _packs(self) -> int:
+        """Packs under way at a time."""
+        return max(LEAST_PACKS, self.transfers() // 2)
+
     def bench(self, repository: Repository) -> Bench:
         """With what a backup works."""
         config = self.need_config()
@@ -243,7 +296,7 @@ class House:
             frame_size=config.pack.frame_size,
             pack_size=config.pack.pack_size,
             workers=self.workers(),
-            in_flight=IN_FLIGHT,
+            in_flight=self._packs(),
         )
         tools: dict[str, Json] = {"drd": __version__, "python": platform.python_version()}
         return Bench(
@@ -251,7 +304,7 @@ class House:
             catalogue=self.catalogue(),
             lease=LocalLease(config.state_dir / "leases"),
             cpu=self._pool(self.workers(), "drd-cpu"),
-            transfers=self._pool(max(self.transfers(), IN_FLIGHT), "drd-put"),
+            transfers=self._pool(self._packs(), "drd-put"),
             now=now,
             random=os.urandom,
             report=self.report,
@@ -380,78 +433,3 @@ def target_access(house: House, *, conf: str, client: str) -> CephAccess:
         if isinstance(config, RbdSource):
             return ceph_access(config)
     return CephAccess(conf=conf, client=client)
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What ``init`` made: ids and the root's fingerprint, raw bytes."""
-
-    repository: bytes
-    tenant: bytes
-    root_fingerprint: bytes
-
-
-def make_repository(house: House, sheet_path: Path, *, recovery: bool) -> Made:
-    """Make keys, sheet and repository, in that order: never a repository without its keys.
-
-    Raises:
-        RefusedError: key file, sheet or repository are there already, or the store is not fit.
-    """
-    from drd.keys.paper import write_sheet  # noqa: PLC0415 - QR codes are slow to load
-
-    config = house.need_config()
-    store = house.store(cached=False, make=True)
-    check_empty(store)
-    check_able(store)
-    root_private = os.urandom(32)
-    root = RootSigner(root_private)
-    private = os.urandom(hybrid.SEED_BYTES) if recovery else None
-    fingerprint = seal.sha256(root.public)
-    belonging = Belonging(
-        repository=os.urandom(16),
-        tenant=os.urandom(16),
-        root_fingerprint=fingerprint,
-        recovery_public=hybrid.public_of(private) if private else None,
-    )
-    keys = make_key_file(belonging, os.urandom)
-    s3 = config.repository.s3
-    sheet = Sheet(
-        address=config.repository.url,
-        repository=belonging.repository,
-        root_fingerprint=fingerprint,
-        recovery_private=private,
-        root_private=root_private,
-        endpoint=s3.endpoint if s3 else "",
-        region=s3.region if s3 else "",
-    )
-    made_at = now()
-    write_key_file(config.keys.file, keys)
-    try:
-        write_sheet(sheet_path, sheet, made_at=made_at)
-    except DrdError:
-        config.keys.file.unlink()  # it opens nothing yet, and would stand in the way of the next try
-        raise
-    hosts: dict[bytes, tuple[str, ...]] = {
-        public: (role,) for role, public in keys.signing_keys.items()
-    }
-    new = NewRepository(
-        repository=belonging.repository,
-        tenant=belonging.tenant,
-        root=root.public,
-        sign=root.sign,
-        hosts=hosts,
-        recovery=belonging.recovery_public,
-        reader=reader_bytes(),
-        now=made_at,
-    )
-    init(store, new)
-    return Made(belonging.repository, belonging.tenant, fingerprint)
-
-
-def reader_bytes() -> bytes:
-    """The stand-alone reader, as shipped with this version."""
-    shipped = files("drd") / "drd_reader.py"
-    if shipped.is_file():
-        return shipped.read_bytes()
-    # An editable checkout: the wheel's build copies the file, a checkout has it at its own place.
-    return (Path(__file__).parents[2] / "reader" / "drd_reader.py").read_bytes()

@@ -1,0 +1,59 @@
+"""What this host remembers of an address: which repository lies there.
+
+Keys and bucket that do not belong together have two causes that look alike: another bucket under the
+same keys, or other keys for the same bucket. Whoever has been here before can tell them apart.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from drd.core import names, seal
+from drd.core.trust import FORMAT, decode_document, read_format
+from drd.errors import DrdError, KeyAccessError
+from drd.ports import KeyRing, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The address *url*, and the *file* with the id (hex) of the repository last opened there."""
+
+    file: Path
+    url: str
+
+    def remember(self, repository: bytes) -> None:
+        """Write down the id; a host that cannot keep state does without."""
+        with suppress(OSError):
+            if self._known() != repository:
+                self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self.file.write_text(f"{repository.hex()}\n")
+
+    def blame_keys(self, store: Store, ring: KeyRing, refusal: DrdError) -> None:
+        """Say that the keys are wrong, where they are: the bucket holds what it always held.
+
+        Raises:
+            KeyAccessError: *refusal* came of keys for another repository.
+        """
+        known = self._known()
+        for listed in store.list(names.FORMAT_PREFIX) if known is not None else ():
+            try:
+                document = decode_document(store.get(listed.key), FORMAT)
+                repository = read_format(document).repository
+            except DrdError:
+                continue
+            if repository == known and seal.sha256(document.signer) != ring.root_fingerprint:
+                raise KeyAccessError(
+                    "these keys are another repository's",
+                    about=self.url,
+                    hint=f"it holds repository {known.hex()}, as it did before: "
+                    "bring the key file or the sheet that was made for that one",
+                ) from refusal
+
+    def _known(self) -> bytes | None:
+        """The id that was written down; None when there is none, or it cannot be read."""
+        try:
+            return bytes.fromhex(self.file.read_text())
+        except (OSError, ValueError):
+            return None
