@@ -1,7 +1,7 @@
 """Collect compressed frames into packs, seal them, and put them, a few at a time.
 
 Memory is bounded by ``in_flight``: that many packs may be sealed or under way; then ``add`` waits
-for the oldest. Buffers are used again.
+for the oldest. Buffers are used again: the kernel is slow to give new pages.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import numpy as np
 import numpy.typing as npt
@@ -83,6 +83,12 @@ class Press:
     transfers: Executor
 
 
+class Sealed(bytearray):
+    """A whole pack, with the digest that its row names: a store that signs need not hash it again."""
+
+    sha256: bytes = b""
+
+
 class Packer:
     """See the module. Not for use by several threads; its jobs run in the press's *transfers*."""
 
@@ -96,7 +102,7 @@ class Packer:
         self._open_bytes = 0
         self._under_way: deque[Future[Packed]] = deque()
         self._done: list[Packed] = []
-        self._buffers: SimpleQueue[bytearray] = SimpleQueue()
+        self._buffers: SimpleQueue[Sealed] = SimpleQueue()
 
     @property
     def ordinal(self) -> int:
@@ -150,34 +156,26 @@ class Packer:
 
     def _store(self, placed: Sequence[Placed], ordinal: int, pack_id: bytes, salt: bytes) -> Packed:
         """Seal one pack, put it, and say what is in it. Runs in a thread of *transfers*."""
-        scope = self._seal.scope
+        scope, epoch = self._seal.scope, self._seal.epoch
         frames = [frame for one in placed for frame in one.difference.frames]
-        header = packs.encode_header(scope, pack_id, self._seal.epoch)
+        header = packs.encode_header(scope, pack_id, epoch)
         key, commitment = packs.pack_secret(self._seal.epoch_key, scope, pack_id)
         table = _frame_table(frames, len(header))
         drawn, cell, digest = gather(placed, ordinal, table, self._geometry)
         footer = self._footer(pack_id, salt, drawn=drawn, cell=cell, digest=digest)
-        room = self._room(
-            len(header)
-            + sum(len(frame.stored) + seal.TAG_BYTES for frame in frames)
-            + len(footer)
-            + packs.TRAILER_BYTES
-        )
-        view = memoryview(room)
-        at = packs.seal_frames(header, key, frames, view)
+        at = len(header) + sum(len(frame.stored) + seal.TAG_BYTES for frame in frames)
         end = at + len(footer)
-        view[at:end] = footer
-        size = end + packs.TRAILER_BYTES
-        view[end:size] = packs.encode_trailer(Trailer(at, len(footer), len(frames)))
-        body = view[:size]
-        sha = seal.sha256(body)
+        body = self._room(end + packs.TRAILER_BYTES)
+        with memoryview(body) as room:
+            packs.seal_frames(header, key, frames, room)
+            room[at:end] = footer
+            room[end:] = packs.encode_trailer(Trailer(at, len(footer), len(frames)))
+        body.sha256 = seal.sha256(body)
         version = self._press.put(pack_key(scope.tenant, scope.lineage, pack_id), body)
-        body.release()
-        view.release()
-        self._buffers.put(room)
-        epoch = self._seal.epoch
+        row = PackRow(ordinal, pack_id, epoch.generation, len(body), body.sha256, version)
+        self._buffers.put(body)
         return Packed(
-            PackRow(ordinal, pack_id, epoch.generation, size, sha, version),
+            row,
             PackSecret(ordinal, epoch.epoch_id, commitment, seal.sha256(header), len(frames)),
             drawn,
             cell,
@@ -186,14 +184,17 @@ class Packer:
             _root(placed),
         )
 
-    def _room(self, size: int) -> bytearray:
-        """A buffer of at least *size* bytes, used before where possible."""
-        while not self._buffers.empty():
-            room = self._buffers.get()
+    def _room(self, size: int) -> Sealed:
+        """A buffer of *size* bytes, in memory used before where there is some."""
+        try:
+            room = self._buffers.get_nowait()
             if len(room) >= size:
-                return room
-        slack = self._pack_size // 16
-        return bytearray(max(size, self._pack_size + slack) if size > slack else size)
+                del room[size:]
+            else:
+                room += bytes(size - len(room))
+        except (Empty, BufferError):  # a store that still holds a view keeps it
+            return Sealed(size)
+        return room
 
     def _footer(
         self,
