@@ -111,13 +111,7 @@ class MemoryStore:
     def versions(self, key: str) -> Sequence[ObjectVersion]:
         """Every version, oldest first."""
         names.check_key(key)
-        with self._lock:
-            held = self._objects.get(key, [])
-            newest = len(held) - 1
-            shown = key not in self._marked
-            return [
-                _described(key, one, latest=shown and at == newest) for at, one in enumerate(held)
-            ]
+        return self._versions_of(key)
 
     def delete(self, key: str, *, version: str = "") -> None:
         """Remove one version; without *version* the one that has no id."""
@@ -154,9 +148,18 @@ class MemoryStore:
         with self._lock:
             keys = sorted(key for key in self._objects if key.startswith(prefix) and key > after)
         for key in keys:
-            found = self.versions(key)
+            found = self._versions_of(key)
             if found:
                 yield found[-1]
+
+    def _versions_of(self, key: str) -> Sequence[ObjectVersion]:
+        with self._lock:
+            held = self._objects.get(key, [])
+            newest = len(held) - 1
+            shown = key not in self._marked
+            return [
+                _described(key, one, latest=shown and at == newest) for at, one in enumerate(held)
+            ]
 
     def _next_version(self) -> str:
         if not self._abilities.versioned:
