@@ -1,0 +1,36 @@
+"""What the how-to pages tell an operator to type is typed here."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", ["first-backup.md"])
+def test_commands_of_a_page_do_what_it_says(page: str, tmp_path: Path) -> None:
+    """All blocks of a page run one after the other, in one shell that stops at the first failure."""
+    blocks = BLOCK.findall((DOCS / page).read_text())
+    assert len(blocks) > 3, "the page has no commands any more"
+
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("DRD_", "AWS_"))
+    }
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    ran = subprocess.run(  # noqa: S603 - our own page
+        ["/bin/bash", "-euo", "pipefail", "-c", "\n".join(blocks)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
+    assert "proven" in ran.stdout
