@@ -218,6 +218,11 @@ class Target(Protocol):
         """As the operator wrote it, e.g. ``rbd:rbd/vm-1``."""
         ...
 
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What the operator should know and what stopped nothing."""
+        ...
+
     def prepare(self, size: int, facts: Mapping[str, Json]) -> None:
         """Check and make the quarantine. ``RefusedError`` when the target exists (and no overwrite
         was asked), is too small, or is in use. MUST have no effect when it refuses.

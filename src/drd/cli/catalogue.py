@@ -21,6 +21,7 @@ def rebuild(call: Call) -> Reply:
     from drd.cli.ls import lineage_row  # noqa: PLC0415
     from drd.model import Role  # noqa: PLC0415
     from drd.work import listing  # noqa: PLC0415
+    from drd.work.strangers import warn_of_strangers  # noqa: PLC0415
 
     house = call.house()
     try:
@@ -30,6 +31,7 @@ def rebuild(call: Call) -> Reply:
         lineages = listing.by_lineage(points)
         owner = set(listing.owners(lineages).values())
         full = [one for one in lineages.values() if listing.full_points(one)]
+        warn_of_strangers(repository, lineages)
         reply = Reply(warnings=repository.warnings)
         reply.lists["lineages"] = [
             lineage_row(one, current=one[-1].lineage in owner) for one in full

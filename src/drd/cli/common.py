@@ -46,6 +46,7 @@ class Call:
     as_json: bool = False
     to_stderr: bool = False
     lists: tuple[str, ...] = ()
+    opened: House | None = None
 
     def house(
         self,
@@ -59,7 +60,13 @@ class Call:
         from drd.wiring import open_house  # noqa: PLC0415
 
         report = reporter(quiet=self.as_json or not progress)
-        return open_house(self.config, sheet=sheet, reach=reach, report=report)
+        self.opened = open_house(self.config, sheet=sheet, reach=reach, report=report)
+        return self.opened
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was strange until now: worth telling beside the failure that may come of it."""
+        return [] if self.opened is None else self.opened.warnings
 
     def house_of_sheet(self, options: Mapping[str, Any], *, progress: str = "") -> House:
         """The house for a verb with ``sheet_options``."""
@@ -145,9 +152,9 @@ def verb(function: Callable[..., Reply]) -> Callable[..., None]:
         try:
             reply = function(call, *args, **kwargs)
         except DrdError as error:
-            reply = Reply(errors=[error])
+            reply = Reply(errors=[error], warnings=call.warnings)
         except Exception as error:  # noqa: BLE001 - the last door: an operator gets no traceback
-            reply = Reply(errors=[_unexpected(error)])
+            reply = Reply(errors=[_unexpected(error)], warnings=call.warnings)
         if not reply.lists:
             names = call.lists or LISTS.get(context.info_name or "", ())
             reply.lists = {name: [] for name in names}

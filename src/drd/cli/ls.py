@@ -28,7 +28,7 @@ def ls(call: Call, name: str | None, **options: Any) -> Reply:
     house = call.house_of_sheet(options)
     try:
         repository = house.repository(Role.BACKUP)
-        points = listing.known_points(repository, house.spare_catalogue(repository.warnings))
+        points = listing.known_points(repository, house.spare_catalogue())
         reply = Reply(warnings=repository.warnings)
         if name is None:
             lineages = listing.by_lineage(points)
@@ -83,7 +83,7 @@ def _line(points: list[PointInfo], *, current: bool) -> Row:
     return {
         "name": last.name if current else f"{last.name} (before)",
         "points": len(full),
-        "newest": shapes.short(last.point_at),
+        "newest": shapes.when(last.point_at),
         "seq": last.seq,
         "size": size(last.size),
         "suspect": sum(point.suspect for point in full),
@@ -96,16 +96,17 @@ def _line(points: list[PointInfo], *, current: bool) -> Row:
 @verb
 def show(call: Call, point: str) -> Reply:
     """Show one recovery point in full."""
-    from drd.core.selectors import choose, parse_point  # noqa: PLC0415
+    from drd.core.selectors import parse_point  # noqa: PLC0415
     from drd.model import Role  # noqa: PLC0415
-    from drd.work import listing  # noqa: PLC0415
+    from drd.work import gaps, listing  # noqa: PLC0415
 
     house = call.house()
     try:
         repository = house.repository(Role.BACKUP)
         selector = parse_point(point)
-        points = listing.find_lineage(listing.known_points(repository, house.catalogue()), selector)
-        info = choose(points, selector)
+        every = listing.known_points(repository, house.spare_catalogue())
+        points = gaps.find_whole(repository, every, selector)
+        info = gaps.choose_whole(repository, points, selector)
         keys, opened = listing.open_full(repository, info)
         del keys
         clear = opened.manifest.clear

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -42,15 +43,13 @@ PIPE = "-"
 @sheet_options
 @click.option(
     "--ceph-conf",
-    default="/etc/ceph/ceph.conf",
-    show_default=True,
-    help="For rbd: targets without a configuration.",
+    metavar="FILE",
+    help="For rbd: targets (else that of the first rbd source, else /etc/ceph/ceph.conf).",
 )
 @click.option(
     "--ceph-client",
-    default="client.admin",
-    show_default=True,
-    help="For rbd: targets without a configuration.",
+    metavar="NAME",
+    help="For rbd: targets (else that of the first rbd source, else client.admin).",
 )
 @verb
 def restore(call: Call, point: str, **options: Any) -> Reply:
@@ -69,10 +68,10 @@ def restore(call: Call, point: str, **options: Any) -> Reply:
 
 
 def _restore(house: House, text: str, options: dict[str, Any]) -> Reply:
-    from drd.core.selectors import choose, parse_point  # noqa: PLC0415
+    from drd.core.selectors import parse_point  # noqa: PLC0415
     from drd.model import Role  # noqa: PLC0415
     from drd.wiring import make_target, target_access  # noqa: PLC0415
-    from drd.work import listing  # noqa: PLC0415
+    from drd.work import gaps, listing  # noqa: PLC0415
     from drd.work.restore import OpenedPoint, plan  # noqa: PLC0415
     from drd.work.restore import restore as put_back  # noqa: PLC0415
 
@@ -80,18 +79,21 @@ def _restore(house: House, text: str, options: dict[str, Any]) -> Reply:
     access = target_access(house, conf=options["ceph_conf"], client=options["ceph_client"])
     target = make_target(options["to"], access, overwrite=options["overwrite"])
     repository = house.repository(Role.RESTORE)
-    catalogue = house.catalogue() if house.config is not None else None
-    known = {point.lineage: point.seq for point in _known(catalogue, repository)}
-    points = listing.find_lineage(listing.known_points(repository, catalogue), selector)
-    info = choose(points, selector)
-    freshness = _freshness(points, known.get(info.lineage), options["expect_head"])
+    catalogue = house.spare_catalogue()
+    known = _heads(catalogue.points(repository.tenant) if catalogue is not None else ())
+    every = listing.known_points(repository, catalogue)
+    points = gaps.find_whole(repository, every, selector)
+    head = max(known.get(points[0].lineage, 0), options["expect_head"] or 0)
+    freshness = _freshness(points, head)
+    info = gaps.choose_whole(repository, points, selector)
     keys, point = listing.open_full(repository, info)
     opened = OpenedPoint(repository, keys, point)
     hands = house.hands()
     opened.warm(hands.transfers)
     planned = plan(opened)
-    reply = Reply(warnings=repository.warnings, text=[freshness])
-    reply.facts = {"plan": _plan_json(planned), "freshness": freshness}
+    reply = Reply(warnings=repository.warnings)
+    reply.facts = {"plan": _plan_json(planned), **freshness}
+    reply.text = [str(freshness["freshness"])]
     if info.suspect:
         reply.warnings.append("a later backup found this point suspect: see 'drctl show'")
     if options["dry_run"]:
@@ -99,40 +101,44 @@ def _restore(house: House, text: str, options: dict[str, Any]) -> Reply:
         reply.text += _plan_text(planned, target.name)
         return reply
     outcome = put_back(opened, target, hands, best_effort=options["best_effort"])
+    reply.warnings += target.warnings
     _tell(reply, info, outcome, target.name, best_effort=options["best_effort"])
     if outcome.damage:
         _affected(reply, outcome, points, repository)
     return reply
 
 
-def _known(catalogue: Any, repository: Repository) -> list[PointInfo]:
-    """What was known here before the bucket was asked: it may know a newer head."""
-    return list(catalogue.points(repository.tenant)) if catalogue is not None else []
+def _heads(points: Iterable[PointInfo]) -> dict[bytes, int]:
+    """The newest number known here of each lineage, before the bucket was asked."""
+    return {point.lineage: point.seq for point in sorted(points, key=lambda one: one.seq)}
 
 
-def _freshness(points: list[PointInfo], known: int | None, expected: int | None) -> str:
+def _freshness(points: Sequence[PointInfo], head: int) -> dict[str, Json]:
     """Say how new the newest point is, and whether anything outside the bucket confirms it.
+
+    Args:
+        points: those of the lineage, by number, partial ones included.
+        head: the newest number that is known outside the bucket; 0 when none is.
 
     Raises:
         RefusedError: the bucket hides points that must be there.
     """
     from drd.wiring import now  # noqa: PLC0415
+    from drd.work.listing import full_points  # noqa: PLC0415
 
-    newest = points[-1]
-    head = max(seq for seq in (known, expected, 0) if seq is not None)
-    if head > newest.seq:
+    newest = (full_points(points) or points)[-1]
+    if head > points[-1].seq:
         raise RefusedError(
             f"the newest point in the bucket is {newest.seq}, but point {head} is known to exist",
             about=newest.name,
             hint="the bucket is older than it should be, or somebody hides points: ask its owner; "
-            "to restore all the same, delete the local catalogue and leave --expect-head out",
+            "to restore all the same, leave --expect-head out, and let 'drctl catalogue rebuild' "
+            "forget what this host knows",
         )
-    age = now() - newest.point_at
-    proof = "confirmed" if known is not None or expected is not None else "freshness unproven"
-    return (
-        f"newest point: {newest.name}@{newest.seq}, {shapes.short(newest.point_at)}, "
-        f"{int(age.total_seconds())} s old; {proof}"
-    )
+    age = int((now() - newest.point_at).total_seconds())
+    proof = "confirmed" if head >= newest.seq else "freshness unproven"
+    told = f"newest point: {newest.name}@{newest.seq}, {shapes.when(newest.point_at)}, {age} s old"
+    return {"freshness": f"{told}; {proof}", "newest_seq": newest.seq, "newest_age_s": age}
 
 
 def _plan_json(planned: RestorePlan) -> dict[str, Json]:
@@ -151,7 +157,7 @@ def _plan_json(planned: RestorePlan) -> dict[str, Json]:
 def _plan_text(planned: RestorePlan, target: str) -> list[str]:
     keys = ", ".join(f"generation {number}" for number in planned.generations) or "none"
     return [
-        f"restore      {planned.name}@{planned.seq} of {shapes.short(planned.point_at)} to {target}",
+        f"restore      {planned.name}@{planned.seq} of {shapes.when(planned.point_at)} to {target}",
         f"size         {size(planned.size)}, of which {size(planned.bytes_data)} is data",
         f"fetch        {size(planned.bytes_stored)} from {planned.packs} packs",
         f"requests     {planned.requests}",
@@ -170,6 +176,7 @@ def _tell(
             "bytes_written": outcome.bytes_written,
             "root": outcome.root.hex(),
             "proven": outcome.proven,
+            "left_at": outcome.left_at or None,
         }
     )
     reply.lists["points"] = [row]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -46,10 +47,19 @@ def init(call: Call, sheet: str | None, *, no_recovery: bool) -> Reply:
             f"key file     {key_file}",
             f"sheet        {path}",
             "",
-            "Print the recovery sheet, keep it in a safe, and delete it from this host:",
-            f"  lp {path} && shred -u {path}",
-            "Whoever has it can read every backup; without it and without the key file nobody can.",
+            "Move the recovery sheet off this host: print it, keep it in a safe, delete the file:",
+            f"  lp {quote(str(path))} && shred -u {quote(str(path))}",
+            _what_it_opens(recovery=not no_recovery),
         ]
         return reply
     finally:
         house.close()
+
+
+def _what_it_opens(*, recovery: bool) -> str:
+    if recovery:
+        return "Whoever has it can read every backup; without it and the key file nobody can."
+    return (
+        "It has no recovery key: without the key file (or a holder in keys.recovery) nobody can read "
+        "a backup. Keep a copy of the key file elsewhere, too."
+    )

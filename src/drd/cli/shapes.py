@@ -13,11 +13,6 @@ def when(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def short(moment: datetime) -> str:
-    """For a person: seconds are enough."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-
-
 def kind(of: PointKind) -> str:
     """``full`` or ``partial``."""
     return of.name.lower()
@@ -46,7 +41,7 @@ def backed_up_line(result: BackupResult) -> Row:
     """The same for a person."""
     return {
         "point": f"{result.name}@{result.seq}",
-        "time": short(result.point_at),
+        "time": when(result.point_at),
         "size": size(result.bytes_logical),
         "changed": size(result.bytes_changed),
         "read": size(result.bytes_read),
@@ -77,7 +72,7 @@ def point_line(info: PointInfo) -> Row:
     changed = info.facts.get("bytes_changed")
     return {
         "point": f"{info.name}@{info.seq}",
-        "time": short(info.point_at),
+        "time": when(info.point_at),
         "size": size(info.size),
         "changed": size(changed if isinstance(changed, int) else 0),
         "state": "suspect" if info.suspect else "good",

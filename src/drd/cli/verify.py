@@ -11,6 +11,8 @@ from drd.cli.output import Reply, Row, size
 from drd.errors import DrdError, IntegrityError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from drd.model import Found, PointInfo
     from drd.ports import Source
     from drd.wiring import House
@@ -41,20 +43,24 @@ def verify(call: Call, names: tuple[str, ...], level: str, *, every: bool) -> Re
     """Prove that recovery points are there, whole, readable, or equal to their source."""
     from drd.model import Role  # noqa: PLC0415
     from drd.work import listing  # noqa: PLC0415
+    from drd.work.strangers import warn_of_strangers  # noqa: PLC0415
 
     house = call.house(progress="verify")
     try:
         # Not through the cache: what is to be proven is what the bucket has.
         repository = house.repository(Role.VERIFY, cached=False)
-        points = listing.known_points(repository, house.catalogue())
+        points = listing.known_points(repository, house.spare_catalogue())
         reply = Reply()
         proofs = []
-        for info in _choose(points, names, every=every, reply=reply):
+        chosen = _Chosen(repository, points, every=every).chosen(names, reply)
+        prover = _Prover(house, repository, int(level))
+        for info in chosen:
             try:
-                proofs.append(_prove(house, repository, info, int(level)))
+                proofs.append((info, prover.prove(info)))
             except DrdError as error:
                 error.about = error.about or f"{info.name}@{info.seq}"
                 reply.errors.append(error)
+        warn_of_strangers(repository, dict.fromkeys(info.lineage for info in chosen))
         _tell(reply, proofs)
         reply.warnings = repository.warnings
         return reply
@@ -62,67 +68,110 @@ def verify(call: Call, names: tuple[str, ...], level: str, *, every: bool) -> Re
         house.close()
 
 
-def _choose(
-    points: list[PointInfo], names: tuple[str, ...], *, every: bool, reply: Reply
-) -> list[PointInfo]:
-    from drd.core.selectors import choose, parse_point  # noqa: PLC0415
-    from drd.work import listing  # noqa: PLC0415
+class _Chosen:
+    """The points that names, patterns and numbers mean."""
 
-    chosen: dict[tuple[bytes, int], PointInfo] = {}
-    for name in names or ("",):
-        try:
-            selector = parse_point(name) if name else None
-            if selector is not None and (selector.seq is not None or selector.at is not None):
-                lineage = listing.find_lineage(points, selector)
-                picked = [choose(lineage, selector)]
-            else:
-                pattern = selector.name if selector else ""
-                picked = []
-                for lineage in listing.matching(points, [pattern] if pattern else []):
-                    full = listing.full_points(lineage)
-                    picked += full if every else full[-1:]
-        except UsageError:
-            raise
-        except DrdError as error:
-            reply.errors.append(error)
-            continue
-        chosen.update({(one.lineage, one.seq): one for one in picked})
-    return list(chosen.values())
+    def __init__(self, repository: Repository, points: Sequence[PointInfo], *, every: bool) -> None:
+        self._repository = repository
+        self._points = points
+        self._every = every
 
+    def chosen(self, names: Sequence[str], reply: Reply) -> list[PointInfo]:
+        """Each once; what means nothing, or something damaged, goes to the errors of *reply*."""
+        found: dict[tuple[bytes, int], PointInfo] = {}
+        for lineage, text in self._lineages(names, reply):
+            try:
+                picked = self._pick(lineage, text)
+            except UsageError:
+                raise
+            except DrdError as error:
+                reply.errors.append(error)
+                continue
+            found.update({(one.lineage, one.seq): one for one in picked})
+        return list(found.values())
 
-def _prove(house: House, repository: Repository, info: PointInfo, level: int) -> Proof:
-    from drd.work import listing  # noqa: PLC0415
-    from drd.work import verify as verifying  # noqa: PLC0415
-    from drd.work.restore import OpenedPoint  # noqa: PLC0415
+    def _lineages(
+        self, names: Sequence[str], reply: Reply
+    ) -> Iterator[tuple[Sequence[PointInfo], str]]:
+        """Each lineage that is meant, with the POINT by which it was named (``""`` for a pattern)."""
+        from drd.core.selectors import parse_point  # noqa: PLC0415
+        from drd.work import gaps, listing  # noqa: PLC0415
 
-    keys, point = listing.open_full(repository, info)
-    opened = OpenedPoint(repository, keys, point)
-    name = f"{info.name}@{info.seq}"
-    eyes = house.eyes()
-    if level != SOURCE_LEVEL:
-        return verifying.verify_objects(opened, level, eyes, point=name)
-    source, found = _source_of(house, info)
-    return verifying.verify_source(opened, source, found, eyes, point=name)
+        if not names and self._every:
+            yield from ((one, "") for one in listing.by_lineage(self._points).values())
+        elif not names:
+            yield from ((one, "") for one in listing.matching(self._points, []))
+        for name in names:
+            selector = parse_point(name)
+            try:
+                if selector.seq is not None or selector.at is not None:
+                    yield gaps.find_whole(self._repository, self._points, selector), name
+                    continue
+                for one in listing.matching(self._points, [selector.name]):
+                    yield one, ""
+            except DrdError as error:
+                reply.errors.append(error)
 
+    def _pick(self, lineage: Sequence[PointInfo], text: str) -> list[PointInfo]:
+        """The points of one lineage: the one that *text* means, or the newest, or every one."""
+        from drd.core.selectors import Selector, parse_point  # noqa: PLC0415
+        from drd.work import gaps, listing  # noqa: PLC0415
 
-def _source_of(house: House, info: PointInfo) -> tuple[Source, Found]:
-    """The image that a point was made of.
-
-    Raises:
-        NotFoundError: no source of the configuration has it any more.
-    """
-    for source in house.sources():
-        for found in source.discover():
-            if found.identity == info.identity:
-                return source, found
-    raise NotFoundError(
-        "no source of the configuration has this image any more",
-        about=info.name,
-        hint="level 4 compares with the source; use --level 2",
-    )
+        if text:
+            return [gaps.choose_whole(self._repository, lineage, parse_point(text))]
+        full = listing.full_points(lineage)
+        if not full:
+            return []
+        newest = gaps.choose_whole(self._repository, lineage, Selector(full[-1].name))
+        return full if self._every else [newest]
 
 
-def _tell(reply: Reply, proofs: list[Proof]) -> None:
+class _Prover:
+    """Proves points of one repository to one level."""
+
+    def __init__(self, house: House, repository: Repository, level: int) -> None:
+        self._house = house
+        self._repository = repository
+        self._level = level
+        self._eyes = house.eyes()
+        self._found: dict[str, Sequence[Found]] = {}
+
+    def prove(self, info: PointInfo) -> Proof:
+        """Look at one point."""
+        from drd.work import listing  # noqa: PLC0415
+        from drd.work import verify as verifying  # noqa: PLC0415
+        from drd.work.restore import OpenedPoint  # noqa: PLC0415
+
+        keys, point = listing.open_full(self._repository, info)
+        opened = OpenedPoint(self._repository, keys, point)
+        name = f"{info.name}@{info.seq}"
+        if self._level != SOURCE_LEVEL:
+            return verifying.verify_objects(opened, self._level, self._eyes, point=name)
+        source, found = self._source_of(info)
+        return verifying.verify_source(opened, source, found, self._eyes, point=name)
+
+    def _source_of(self, info: PointInfo) -> tuple[Source, Found]:
+        """The image that a point was made of; the source that had it then is asked first.
+
+        Raises:
+            NotFoundError: no source of the configuration has it any more.
+        """
+        had = info.facts.get("source")
+        for source in sorted(self._house.sources(), key=lambda one: one.name != had):
+            if source.name not in self._found:
+                self._found[source.name] = source.discover()
+            for found in self._found[source.name]:
+                if found.identity == info.identity:
+                    return source, found
+        raise NotFoundError(
+            "no source of the configuration has this image any more",
+            about=info.name,
+            hint="level 4 compares with the source; use --level 2",
+        )
+
+
+def _tell(reply: Reply, proven: Sequence[tuple[PointInfo, Proof]]) -> None:
+    proofs = [proof for _, proof in proven]
     reply.lists["findings"] = [
         {
             "point": finding.point,
@@ -134,7 +183,7 @@ def _tell(reply: Reply, proofs: list[Proof]) -> None:
         for proof in proofs
         for finding in proof.findings
     ]
-    reply.lists["points"] = [_proof(proof) for proof in proofs]
+    reply.lists["points"] = [_proof(info, proof) for info, proof in proven]
     reply.shown = [
         {
             "point": proof.point,
@@ -150,6 +199,8 @@ def _tell(reply: Reply, proofs: list[Proof]) -> None:
         for proof in proofs
         for finding in proof.findings
     ]
+    if not proofs and not reply.errors:
+        reply.text.append("no recovery points yet: nothing was proven")
     bad = [proof for proof in proofs if proof.findings]
     for proof in bad:
         reply.errors.append(
@@ -163,9 +214,12 @@ def _tell(reply: Reply, proofs: list[Proof]) -> None:
     reply.done = 0 if bad else len(proofs)
 
 
-def _proof(proof: Proof) -> Row:
+def _proof(info: PointInfo, proof: Proof) -> Row:
     return {
         "point": proof.point,
+        "lineage": info.lineage.hex(),
+        "name": info.name,
+        "seq": info.seq,
         "level": proof.level,
         "proven": MEANING[proof.level] if not proof.findings else "",
         "ok": not proof.findings,

@@ -17,7 +17,26 @@ READER_PREFIX: Final = "reader/"
 
 _MANIFEST: Final = re.compile(r"m/([0-9a-f]{32})/([0-9a-f]{32})/([0-9]{10})")
 _NUMBERED: Final = re.compile(r"(?:format|trust)/([1-9][0-9]{0,9})")
+_PLACE: Final = "[0-9a-f]{32}/[0-9a-f]{32}"
+_KNOWN: Final = re.compile(
+    rf"(?:format|trust)/[1-9][0-9]{{0,9}}|reader/[0-9a-f]{{64}}|m/{_PLACE}/[0-9]{{10}}"
+    rf"|[px]/{_PLACE}/[0-9a-f]{{32}}"
+    rf"|k/{_PLACE}/m?[1-9][0-9]*\.(?:pub|[a-z]+-[0-9a-f]{{16}}\.[1-9][0-9]{{0,9}})"
+    r"|(?:probe|w|g|r|h|pin)/.+"
+)
+"""Every name of format 1; what lies below the last few is of features that may come."""
+_ID: Final = re.compile(r"[0-9a-f]{32}")
 _SLOT: Final = re.compile(r"([1-9][0-9]{0,9})")
+
+
+def is_id(text: str) -> bool:
+    """Whether *text* is a tenant's, a lineage's, a pack's or a table's id, as keys have them."""
+    return _ID.fullmatch(text) is not None
+
+
+def is_known(key: str) -> bool:
+    """Whether an object of this name can be drd's."""
+    return _KNOWN.fullmatch(key) is not None
 
 
 def format_key(number: int) -> str:
@@ -69,6 +88,16 @@ def pack_key(tenant: bytes, lineage: bytes, pack: bytes) -> str:
 def table_key(tenant: bytes, lineage: bytes, table: bytes) -> str:
     """A run, shard, table or roll."""
     return f"x/{tenant.hex()}/{lineage.hex()}/{table.hex()}"
+
+
+def pack_folder(tenant: bytes, lineage: bytes) -> str:
+    """Prefix of one lineage's packs."""
+    return f"p/{tenant.hex()}/{lineage.hex()}/"
+
+
+def table_folder(tenant: bytes, lineage: bytes) -> str:
+    """Prefix of one lineage's tables."""
+    return f"x/{tenant.hex()}/{lineage.hex()}/"
 
 
 def key_folder(tenant: bytes, lineage: bytes) -> str:

@@ -367,6 +367,7 @@ class MemoryTarget:
         self.final = existing
         self.quarantine: SparseBytes | None = None
         self.facts: Mapping[str, Json] = {}
+        self.warnings: list[str] = []
         self._overwrite = overwrite
         self._capacity = capacity
         self._ordered = ordered

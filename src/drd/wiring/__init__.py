@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from drd import __version__
 from drd.catalogue.catalogue import SqliteCatalogue
 from drd.config import Config, DeviceSource, RbdSource, SourceConfig, load_config, read_credentials
+from drd.core import seal
 from drd.errors import ConfigError, NotFoundError, RefusedError, StoreError
 from drd.keys.opening import open_key, open_sheet
 from drd.leases.local import LocalLease
@@ -84,6 +85,7 @@ class House:
         self.config = config
         self._sheet = sheet
         self._reach = reach
+        self.warnings: list[str] = []
         self.report: Report = report or (lambda _progress: None)
         self._bare: Store | None = None
         self._metered: MeteredStore | None = None
@@ -210,6 +212,7 @@ class House:
             raise
         if place is not None:
             place.remember(opened.format.repository)
+        self.warnings = opened.warnings
         return replace(opened, store=self.store(cached=cached))
 
     def _place(self) -> Place | None:
@@ -225,8 +228,9 @@ class House:
 
     def _state(self, url: str) -> Path:
         """Where state of one repository lies: one folder for each address."""
+        # Two addresses may differ in other characters than letters and digits alone.
         name = "".join(char if char.isalnum() else "-" for char in url)[-80:]
-        return self.need_config().state_dir / name
+        return self.need_config().state_dir / f"{name}-{seal.sha256(url.encode()).hex()[:8]}"
 
     def catalogue(self) -> SqliteCatalogue:
         """The local cache of what the bucket holds."""
@@ -236,14 +240,14 @@ class House:
             self._catalogue = SqliteCatalogue(folder / "catalogue.sqlite")
         return self._catalogue
 
-    def spare_catalogue(self, warnings: list[str]) -> SqliteCatalogue | None:
+    def spare_catalogue(self) -> SqliteCatalogue | None:
         """The catalogue, for verbs that can do without: None (and a warning) when there is none."""
         if self.config is None:
             return None
         try:
             return self.catalogue()
         except ConfigError as error:
-            warnings.append(f"{error}: going on without the local catalogue")
+            self.warnings.append(f"{error}: going on without the local catalogue")
             return None
 
     # ── sources ───────────────────────────────────────────────────────────────────────────────
@@ -426,10 +430,11 @@ def make_target(text: str, access: CephAccess, *, overwrite: bool) -> Target:
     return targets.make_target(text, access, overwrite=overwrite, random=os.urandom)
 
 
-def target_access(house: House, *, conf: str, client: str) -> CephAccess:
-    """With which Ceph a restore talks: the first rbd source of the configuration, else options."""
+def target_access(house: House, *, conf: str | None, client: str | None) -> CephAccess:
+    """With which Ceph a restore talks: as the options say, else as the first rbd source does."""
     sources = house.config.source.values() if house.config else ()
-    for config in sources:
-        if isinstance(config, RbdSource):
-            return ceph_access(config)
-    return CephAccess(conf=conf, client=client)
+    known = [ceph_access(config) for config in sources if isinstance(config, RbdSource)]
+    if conf is not None:
+        return CephAccess(conf=conf, client=client or CephAccess().client)
+    access = known[0] if known else CephAccess()
+    return replace(access, client=client) if client is not None else access

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from drd.core import manifest as manifests
 from drd.core import names, seal
 from drd.core.manifest import Manifest
-from drd.errors import DrdError, IntegrityError, ObjectMissingError
+from drd.errors import IntegrityError, KeyAccessError, ObjectMissingError
 from drd.model import Json, PointInfo, PointKind
 from drd.ports import Catalogue
 from drd.work.lineagekeys import LineageKeys, load_keys
@@ -189,7 +189,7 @@ def learn(repository: Repository, catalogue: Catalogue) -> list[PointInfo]:
     known = catalogue.keys(repository.tenant)
     there: set[str] = set()
     fresh: list[PointInfo] = []
-    keys: dict[bytes, LineageKeys] = {}
+    reading = _Reading(repository)
     for listed in repository.store.list(f"m/{repository.tenant.hex()}/"):
         there.add(listed.key)
         if listed.key in known:
@@ -198,30 +198,65 @@ def learn(repository: Repository, catalogue: Catalogue) -> list[PointInfo]:
         if place is None:
             repository.warnings.append(f"{listed.key} is not one of drd's objects")
             continue
-        info = _learn_one(repository, keys, place[1], listed.key)
+        info = reading.read(place[1], listed.key)
         if info is not None:
             fresh.append(info)
+    reading.check(any_read=bool(fresh) or not there.isdisjoint(known))
     gone = [key for key in known if key not in there]
     for key in gone:
         repository.warnings.append(f"{key} was known here and is gone from the bucket")
     catalogue.learn(fresh)
-    catalogue.forget(gone)
-    return mark_suspects(catalogue.points(repository.tenant))
+    catalogue.forget(set(gone) - _heads({*known, *there}))
+    present = catalogue.points(repository.tenant)
+    return mark_suspects(point for point in present if point.manifest_key in there)
 
 
-def _learn_one(
-    repository: Repository, keys: dict[bytes, LineageKeys], lineage: bytes, key: str
-) -> PointInfo | None:
-    try:
-        if lineage not in keys:
-            keys[lineage] = load_keys(repository, lineage)
-        point = _try_point(repository, keys[lineage], key)
-        return point_info(point) if point is not None else None
-    except DrdError as error:
-        if error.exit_code != IntegrityError.exit_code:
-            raise
-        repository.warnings.append(f"{key}: {error.message}")
+def _heads(manifest_keys: Iterable[str]) -> set[str]:
+    """Of each lineage the key with the highest number: it never expires, so it is not forgotten when
+    a store does not show it any more.
+    """
+    heads: dict[str, str] = {}
+    for key in manifest_keys:
+        folder, _, inverted = key.rpartition("/")
+        if names.parse_manifest_key(key) is not None:
+            heads[folder] = min(heads.get(folder, inverted), inverted)
+    return {f"{folder}/{inverted}" for folder, inverted in heads.items()}
+
+
+class _Reading:
+    """Reads manifests of many lineages. One whose keys do not open is left out, with a warning: what
+    happened to its slots must not hide all the others.
+    """
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._keys: dict[bytes, LineageKeys] = {}
+        self._locked: dict[bytes, KeyAccessError] = {}
+
+    def read(self, lineage: bytes, key: str) -> PointInfo | None:
+        """The point under *key*; None (and a warning) when it cannot be read."""
+        if lineage in self._locked:
+            return None
+        try:
+            if lineage not in self._keys:
+                self._keys[lineage] = load_keys(self._repository, lineage)
+            point = _try_point(self._repository, self._keys[lineage], key)
+            return point_info(point) if point is not None else None
+        except IntegrityError as error:
+            self._repository.warnings.append(f"{key}: {error.message}")
+        except KeyAccessError as error:
+            self._locked[lineage] = error
+            self._repository.warnings.append(str(error))
         return None
+
+    def check(self, *, any_read: bool) -> None:
+        """Tell wrong keys from one lineage that is out of order.
+
+        Raises:
+            KeyAccessError: nothing opened, and something did not.
+        """
+        if self._locked and not any_read:
+            raise next(iter(self._locked.values()))
 
 
 def mark_suspects(points: Iterable[PointInfo]) -> list[PointInfo]:

@@ -32,7 +32,7 @@ from drd.core.digest import (
 )
 from drd.core.sections import Item, MapPiece
 from drd.core.tables import PackRows, TableKind
-from drd.errors import IntegrityError
+from drd.errors import DrdError, IntegrityError
 from drd.model import Buffer, ByteRange, Geometry, Progress
 from drd.ports import Report, Target
 from drd.work import layout
@@ -194,6 +194,12 @@ def restore(opened: OpenedPoint, target: Target, hands: Hands, *, best_effort: b
             outcome.left_at = target.abandon()
         else:
             target.finish()
+    except DrdError as error:
+        left = target.abandon()
+        if left:
+            told = f"{error.hint}; " if error.hint else ""
+            error.hint = f"{told}what was written so far lies at {left}, to be removed"
+        raise
     except BaseException:
         target.abandon()
         raise

@@ -1,0 +1,117 @@
+"""A point that was meant, and is damaged, must not be passed over for an older one in silence.
+
+What does not verify under a manifest's name is garbage, and garbage stops nobody: anyone who may write
+could put it there. But when it still bears the ids of its place it was a manifest once, and an operator
+who asks for "the newest" must learn that the newest is damaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Sequence
+
+from drd.core import names
+from drd.core.manifest import MAGIC
+from drd.core.selectors import Selector, choose
+from drd.errors import IntegrityError, NotFoundError
+from drd.model import PointInfo
+from drd.work.history import read_manifest
+from drd.work.listing import find_lineage
+from drd.work.repository import Repository
+
+HEAD_BYTES = 512
+"""Magic and the ids of the place stand well within these."""
+
+
+def find_whole(
+    repository: Repository, points: Sequence[PointInfo], selector: Selector
+) -> list[PointInfo]:
+    """The points of the lineage that *selector* names, among all *points*.
+
+    Raises:
+        NotFoundError: no lineage has that name or id.
+        IntegrityError: none has, and some have no manifest that can be read.
+    """
+    try:
+        return find_lineage(points, selector)
+    except NotFoundError as error:
+        readable = {one.lineage.hex() for one in points}
+        for folder in repository.store.folders(f"m/{repository.tenant.hex()}/"):
+            if folder in readable or not names.is_id(folder):
+                continue
+            for seq in damaged(repository, bytes.fromhex(folder), set()):
+                raise IntegrityError(
+                    "there is no backup of this name, and one whose name cannot be read: "
+                    "its only manifest is damaged",
+                    about=names.manifest_key(repository.tenant, bytes.fromhex(folder), seq),
+                    hint="the next backup of the image begins anew",
+                ) from error
+        raise
+
+
+def choose_whole(
+    repository: Repository, points: Sequence[PointInfo], selector: Selector
+) -> PointInfo:
+    """The point that *selector* means among *points*, those of one lineage.
+
+    Raises:
+        NotFoundError: there is none.
+        IntegrityError: the one that is meant, or may be meant, is damaged.
+    """
+    lineage, whole = points[0].lineage, {one.seq for one in points}
+    try:
+        chosen = choose(points, selector)
+    except NotFoundError as error:
+        for seq in damaged(repository, lineage, whole):
+            if selector.seq in (None, seq):
+                raise _damage(repository, points[0], seq, "restore another point") from error
+        raise
+    if selector.seq is None:
+        later = min((seq for seq in whole if seq > chosen.seq), default=names.MAX_SEQ + 1)
+        for seq in damaged(repository, lineage, whole, above=chosen.seq):
+            if seq < later:
+                at = f"{chosen.name if selector.lineage is None else lineage.hex()}@{chosen.seq}"
+                raise _damage(repository, chosen, seq, f"the one before it is {at}")
+    return chosen
+
+
+def damaged(
+    repository: Repository, lineage: bytes, whole: Container[int], *, above: int = -1
+) -> Iterator[int]:
+    """Numbers of manifests of *lineage* that were whole once and are not now, newest first.
+
+    Args:
+        repository: the open repository.
+        lineage: id of the lineage.
+        whole: numbers of the manifests that verify.
+        above: only numbers above this one.
+    """
+    for listed in repository.store.list(names.manifest_folder(repository.tenant, lineage)):
+        place = names.parse_manifest_key(listed.key)
+        if place is None:
+            continue
+        if place[2] <= above:
+            return
+        if place[2] not in whole and _was_manifest(repository, lineage, place[2]):
+            yield place[2]
+
+
+def _was_manifest(repository: Repository, lineage: bytes, seq: int) -> bool:
+    try:
+        read_manifest(repository, lineage, seq)
+    except IntegrityError:
+        pass
+    else:
+        return False  # committed since the points were listed
+    store = repository.store
+    key = names.manifest_key(repository.tenant, lineage, seq)
+    marks = (MAGIC, lineage, repository.tenant, repository.format.repository)
+    for version in store.versions(key):
+        head = store.get(key, version=version.version, length=HEAD_BYTES)
+        if any(mark in head for mark in marks):
+            return True
+    return False
+
+
+def _damage(repository: Repository, of: PointInfo, seq: int, hint: str) -> IntegrityError:
+    key = names.manifest_key(repository.tenant, of.lineage, seq)
+    return IntegrityError(f"the manifest of {of.name}@{seq} is damaged", about=key, hint=hint)
