@@ -22,7 +22,7 @@ def test_commands_of_a_page_do_what_it_says(page: str, tmp_path: Path) -> None:
         name: value for name, value in os.environ.items() if not name.startswith(("DRD_", "AWS_"))
     }
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-    ran = subprocess.run(  # noqa: S603 - our own page
+    ran = subprocess.run(
         ["/bin/bash", "-euo", "pipefail", "-c", "\n".join(blocks)],
         cwd=tmp_path,
         env=environment,
