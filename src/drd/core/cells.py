@@ -93,8 +93,12 @@ def _per_cell(flags: Flags, geometry: Geometry) -> npt.NDArray[np.bool_]:
 
 
 def any_row(rows: npt.NDArray[np.generic]) -> Flags:
-    """Which rows have anything that is not zero."""
-    flags: Flags = np.asarray(rows.any(axis=1), dtype=np.bool_)
+    """Which rows have anything that is not zero; most rows of data say so with their first word."""
+    flags: Flags = rows[:, 0].astype(np.bool_)
+    quiet = np.flatnonzero(~flags)
+    if len(quiet) == len(flags):
+        return np.asarray(rows.any(axis=1), dtype=np.bool_)
+    flags[quiet] = rows[quiet].any(axis=1)
     return flags
 
 
