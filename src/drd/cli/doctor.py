@@ -37,6 +37,7 @@ def doctor(call: Call) -> Reply:
     """
     house = call.house()
     try:
+        house.need_config()
         reply = Reply()
         rows: list[Row] = []
         for check in examine(house):
@@ -44,6 +45,7 @@ def doctor(call: Call) -> Reply:
             if check.error is not None:
                 reply.errors.append(check.error)
         reply.lists["findings"] = rows
+        reply.warnings = house.warnings
         reply.shown = [
             {
                 "check": row["check"],
@@ -58,24 +60,30 @@ def doctor(call: Call) -> Reply:
 
 
 def examine(house: House) -> Iterator[Check]:
-    """Try everything, one after the other; what fails does not stop the rest."""
-    steps: list[tuple[str, Callable[[], str]]] = [
-        ("configuration", partial(_configuration, house)),
-        ("keys", partial(_keys, house)),
-        ("store", partial(_abilities, house)),
-        ("repository", partial(_repository, house)),
-    ]
-    steps += [
-        (f"store: {name}", partial(_promise, house, check)) for name, check in house.store_checks()
-    ]
-    steps += [
-        (f"source {name}", partial(_source, house, name)) for name in house.need_config().source
-    ]
-    for name, step in steps:
-        try:
-            yield Check(name, step())
-        except DrdError as error:
-            yield Check(name, error.message, error)
+    """Try everything, one after the other; what fails does not stop the rest.
+
+    A store that does not answer is not asked fifteen times more.
+    """
+    yield _tried("configuration", partial(_configuration, house))
+    yield _tried("keys", partial(_keys, house))
+    repository = _tried("repository", partial(_repository, house))
+    yield repository
+    if not isinstance(repository.error, StoreError):
+        yield _tried("store", partial(_abilities, house))
+        for name, check in house.store_checks():
+            yield _tried(f"store: {name}", partial(_promise, house, check))
+    for name in house.need_config().source:
+        source = _tried(f"source {name}", partial(_source, house, name))
+        yield source
+        if source.error is None:
+            yield _tried(f"source {name}: change lists", partial(_doubts, house, name))
+
+
+def _tried(name: str, step: Callable[[], str]) -> Check:
+    try:
+        return Check(name, step())
+    except DrdError as error:
+        return Check(name, error.message, error)
 
 
 def _configuration(house: House) -> str:
@@ -115,3 +123,10 @@ def _promise(house: House, check: Callable[[Store], None]) -> str:
 
 def _source(house: House, name: str) -> str:
     return f"{len(house.source(name).discover())} images"
+
+
+def _doubts(house: House, name: str) -> str:
+    """Flags and defects that make change lists slow or unsure: drd copes, so they are warnings."""
+    found = house.doubts(name)
+    house.warnings.extend(found)
+    return f"{len(found)} doubts, see the warnings" if found else "trusted"

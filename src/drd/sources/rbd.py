@@ -138,6 +138,28 @@ class RbdSource:
                         held.append(HeldSnapshot(about, snapshot, lineage_of(one), "unknown"))
         return held
 
+    def doubts(self) -> Sequence[str]:
+        """What makes the change lists of images slow or unsure, a sentence each: flags of object maps
+        that are marked invalid, defects of this librbd, images without fast-diff.
+        """
+        ceph, told = self._cluster.ceph, []
+        for found in self.discover():
+            place, about = self._place(found), found.label
+            with (
+                self._cluster.pool(self._settings.pool, place.namespace) as ioctx,
+                self._cluster.image(ioctx, place.image_id, about=about) as image,
+            ):
+                known = listed(self._cluster, image, about=about)
+                with self._cluster.calls(about=about):
+                    why = list(judge(ceph, [image], known, None).warnings)
+                    if not image.features() & ceph.rbd.RBD_FEATURE_FAST_DIFF:
+                        why.append(
+                            "the image has no fast-diff, so changes are listed object by object: "
+                            "`rbd feature enable IMAGE object-map fast-diff`"
+                        )
+            told += [f"{about}: {one}" for one in why]
+        return told
+
     def release(self, label: str) -> Sequence[str]:
         """Remove all of drd's snapshots of one image, whether the patterns still match it or not.
 

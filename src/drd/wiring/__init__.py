@@ -272,6 +272,13 @@ class House:
         """All sources of the configuration."""
         return [self.source(name) for name in sorted(self.need_config().source)]
 
+    def doubts(self, name: str) -> list[str]:
+        """What a source says of the change lists of its images; only Ceph has such."""
+        from drd.sources.rbd import RbdSource as Adapter  # noqa: PLC0415 - only where it is used
+
+        source = self.source(name)
+        return list(source.doubts()) if isinstance(source, Adapter) else []
+
     # ── hands ─────────────────────────────────────────────────────────────────────────────────
     def _pool(self, threads: int, name: str) -> ThreadPoolExecutor:
         pool = ThreadPoolExecutor(threads, thread_name_prefix=name)

@@ -133,7 +133,11 @@ class Making:
         return point
 
     def _warn(self) -> None:
-        """Say what was found to be wrong: it is repaired in this point, not in earlier ones."""
+        """Say what the source has doubts about, and what was found to be wrong: that is repaired in
+        this point, not in earlier ones.
+        """
+        doubts = self.frozen.facts.get("warnings")
+        self.under.warnings += [str(one) for one in doubts] if isinstance(doubts, list) else []
         tally = self.looker.tally
         found = tally.mismatched + tally.sample_missed
         if found and self.head is not None:
