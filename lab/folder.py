@@ -62,14 +62,11 @@ class Lab:
             LabError: a server is missing or does not start.
         """
         with self._locked():
-            self.minio.launch()
-            self.ceph.start()
-            self.minio.start()
-            make_bucket(self.minio.s3, PRIMARY)
-            make_bucket(self.minio.s3, SECONDARY_LOCKED, lock=True)
-            if rgw:
-                self.rgw.start()
-                make_bucket(self.rgw.s3, SECONDARY)
+            try:
+                self._start_all(rgw=rgw)
+            except LabError:
+                self._stop_all()  # half a lab is of no use; the logs stay
+                raise
 
     def start_ceph(self) -> Ceph:
         """Start Ceph unless it runs; for several callers at once."""
@@ -93,8 +90,7 @@ class Lab:
     def down(self) -> None:
         """Stop every server of this folder; its data stays."""
         with self._locked():
-            for server in (self.rgw.server, *self.ceph.osds, self.ceph.mon, self.minio.server):
-                server.stop()
+            self._stop_all()
 
     def delete(self) -> None:
         """Stop every server and remove the folder."""
@@ -113,6 +109,20 @@ class Lab:
             "DRD_RGW_ACCESS_FILE": str(self.folder / "s3.access"),
             "DRD_RGW_SECRET_FILE": str(self.folder / "s3.secret"),
         }
+
+    def _start_all(self, *, rgw: bool) -> None:
+        self.minio.launch()
+        self.ceph.start()
+        self.minio.start()
+        make_bucket(self.minio.s3, PRIMARY)
+        make_bucket(self.minio.s3, SECONDARY_LOCKED, lock=True)
+        if rgw:
+            self.rgw.start()
+            make_bucket(self.rgw.s3, SECONDARY)
+
+    def _stop_all(self) -> None:
+        for server in (self.rgw.server, *self.ceph.osds, self.ceph.mon, self.minio.server):
+            server.stop()
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -238,6 +238,15 @@ def test_a_folder_without_a_lab_is_told_so(tmp_path: Path) -> None:
     assert "holds no lab" in done.stderr
 
 
+def test_a_lab_that_cannot_start_says_why_and_leaves_nothing_running(tmp_path: Path) -> None:
+    """With no Ceph on the PATH; MinIO, which is found by its full path, has started by then."""
+    done = command_line("up", str(tmp_path / "lab"), PATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "ceph-mon is not installed. Run: apt-get install" in done.stderr
+    assert (tmp_path / "lab" / "log" / "minio.out").exists()
+    assert Lab(tmp_path / "lab").minio.server.pid() is None
+
+
 def test_the_guard_removes_a_lab_whose_owner_was_killed(tmp_path: Path) -> None:
     """The owner holds the guard's standard input; SIGKILL gives it no chance to clean up."""
     started = Lab(tmp_path / "lab")
@@ -262,6 +271,8 @@ def test_the_guard_removes_a_lab_whose_owner_was_killed(tmp_path: Path) -> None:
     assert server.pid() is None
 
 
-def command_line(*args: str) -> subprocess.CompletedProcess[str]:
+def command_line(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "lab", *args]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=ROOT, env=os.environ | env, capture_output=True, text=True, check=False
+    )
