@@ -46,7 +46,8 @@ from drd.work.repository import Repository
 from drd.work.shelf import Shelf
 from drd.work.slices import Slice, slices
 
-SLICES_AHEAD = 3
+SLICES_AHEAD = 6
+"""Slices that are fetched while one is written."""
 WRITE_BYTES = 4 * 1024 * 1024
 JOIN_BLOCKS = 4
 """Holes shorter than this are written as zeros: one larger write is cheaper than two."""

@@ -16,7 +16,9 @@ import numpy.typing as npt
 
 from drd.core.sections import MapPiece
 
-SLICE_BLOCKS: Final = 8192
+SLICE_BLOCKS: Final = 2048
+"""8 MiB, two writes: a slice is held as fetched, opened and put together, and several are under way.
+With 32 MiB a restore needed 80 MiB more, and began to write later."""
 GAP: Final = 256 * 1024
 MOST: Final = 4 * 1024 * 1024
 _Index = npt.NDArray[np.int64]
