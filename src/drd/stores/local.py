@@ -349,9 +349,11 @@ def _remove_unless_locked(path: str) -> None:
 
 
 def _write_all(descriptor: int, data: Buffer) -> None:
-    left = memoryview(data).cast("B")
-    while left:
-        left = left[os.write(descriptor, left) :]
+    """Write all of *data*, and hold no view of it afterwards, even in a traceback."""
+    with memoryview(data) as view, view.cast("B") as left:
+        at = 0
+        while at < len(left):
+            at += os.write(descriptor, left[at:])
 
 
 def _read_all(descriptor: int, *, start: int, length: int) -> bytes:

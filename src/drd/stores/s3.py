@@ -35,11 +35,7 @@ from drd.stores.probing import probe
 from drd.stores.s3_body import body_of
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import (
-        GetObjectRequestTypeDef,
-        HeadObjectOutputTypeDef,
-        PutObjectRequestTypeDef,
-    )
+    from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef, HeadObjectOutputTypeDef
 
 _NULL: Final = "null"
 """S3's name for the version of an object that was written without versioning."""
@@ -127,15 +123,15 @@ class S3Store:
             StoreError: denied, full, no such bucket, wrong keys, a certificate not trusted.
             TransientStoreError: busy, timed out, cut off, or the body was damaged on its way.
         """
-        request: PutObjectRequestTypeDef = {
-            "Bucket": self._address.bucket,
-            "Key": self._full(key),
-            "Body": body_of(data),  # type: ignore[typeddict-item]
-        }
-        if if_absent:
-            request["IfNoneMatch"] = "*"
-        with self._talk(key):
-            answer = self._client.put_object(**request)
+        full = self._full(key)
+        condition: Any = {"IfNoneMatch": "*"} if if_absent else {}
+        with self._talk(key), body_of(data) as body:
+            answer = self._client.put_object(
+                Bucket=self._address.bucket,
+                Key=full,
+                Body=body,  # type: ignore[arg-type]
+                **condition,
+            )
         self._errors.check_answered(answer, "ETag", about=key)
         return _version(answer.get("VersionId"), newest=True)
 
@@ -322,36 +318,36 @@ class S3Store:
                     yield _described(key, raw)
 
     def _folders(self, prefix: str) -> Iterator[str]:
+        last = ""
         for page in self._pages(prefix, delimiter="/"):
             for raw in page.get("CommonPrefixes") or []:
                 name = raw["Prefix"][len(self._above) + len(prefix) : -1]
-                if names.is_component(name):
+                if names.is_component(name) and name != last:
+                    last = name  # a page may begin with the folder that ended the one before
                     yield name
 
     def _pages(
         self, prefix: str, *, after: str = "", limit: int | None = None, delimiter: str = ""
     ) -> Iterator[Mapping[str, Any]]:
-        """Ask for pages until the store has no more, each twice as long as the one before."""
+        """Ask for pages until the store has no more, each twice as long as the one before.
+
+        A list that ends too early is an error: what it leaves out would be taken for absent.
+        """
         request: dict[str, Any] = {"Bucket": self._address.bucket, "Prefix": self._above + prefix}
         if delimiter:
             request["Delimiter"] = delimiter
         ask = _PAGE if limit is None else min(limit, _PAGE)
-        marker = self._first_marker(after)
+        marker = {"KeyMarker": self._above + after} if after else {}
         while True:
             page = self._page({**request, **marker, "MaxKeys": ask}, about=prefix)
             self._errors.check_answered(page, "IsTruncated", about=self.url)
             yield page
-            following = _next_marker(page)
-            if not page.get("IsTruncated") or not following:
+            if not page["IsTruncated"]:
                 return
-            if following == marker:
-                raise StoreError("the store's list does not end", about=prefix)
+            following = _next_marker(page)
+            if following in ({}, marker):
+                raise StoreError("the store's list neither ends nor goes on", about=self.url)
             marker, ask = following, min(_PAGE, 2 * ask)
-
-    def _first_marker(self, after: str) -> dict[str, str]:
-        if not after:
-            return {}
-        return {"KeyMarker" if self._lists_versions else "StartAfter": self._above + after}
 
     def _page(self, request: dict[str, Any], *, about: str) -> Mapping[str, Any]:
         if self._lists_versions:

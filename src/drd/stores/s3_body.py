@@ -9,7 +9,9 @@ Small bodies do without the question: across regions it costs each of them a rou
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Self
 
 from drd.model import Buffer
 
@@ -20,25 +22,39 @@ _SHA256_BYTES: Final = 32
 
 
 class Body:
-    """A view of *data* that can be read like a file.
+    """A view of *data* that can be read like a file; a context that lets go of it at its end.
 
-    ``sha256`` is the digest of the data where the caller knew it (``known_sha256``), else None.
+    ``sha256`` is the digest of the data where the caller knew it (``known_sha256``), else None. A
+    ``bytearray`` cannot be resized, so not be used again, while anybody holds a view of it, and a
+    traceback or a cycle in the library would hold one for long.
     """
 
     def __init__(self, data: Buffer) -> None:
         self.sha256 = known_sha256(data)
         self._view = memoryview(data).cast("B")
+        self._piece = memoryview(b"")
         self._at = 0
 
     def __len__(self) -> int:
         return len(self._view)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._piece.release()
+        self._view.release()
+
     def read(self, size: int = -1) -> memoryview:
-        """Return the next *size* bytes (all when negative) as a view; an empty one at the end."""
+        """Return the next *size* bytes (all when negative) as a view; an empty one at the end.
+
+        The view lives until the next read.
+        """
+        self._piece.release()
         end = len(self._view) if size < 0 else self._at + size
-        piece = self._view[self._at : end]
-        self._at += len(piece)
-        return piece
+        self._piece = self._view[self._at : end]
+        self._at += len(self._piece)
+        return self._piece
 
     def tell(self) -> int:
         """Return the position of the next read."""
@@ -62,6 +78,11 @@ def known_sha256(data: Buffer) -> bytes | None:
     return known if isinstance(known, bytes) and len(known) == _SHA256_BYTES else None
 
 
-def body_of(data: Buffer) -> bytearray | Body:
+@contextmanager
+def body_of(data: Buffer) -> Iterator[bytearray | Body]:
     """Choose how *data* is sent; botocore would wrap ``bytes`` into a file, and ask first."""
-    return Body(data) if memoryview(data).nbytes > SMALL else bytearray(data)
+    if memoryview(data).nbytes <= SMALL:
+        yield bytearray(data)
+        return
+    with Body(data) as body:
+        yield body

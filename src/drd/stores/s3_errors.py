@@ -44,7 +44,7 @@ class _Meaning:
 
 _KEYS_HINT: Final = "check access_key_file and secret_key_file in [repository.s3]"
 _ENDPOINT_HINT: Final = "check endpoint and region in [repository.s3]"
-_FULL_HINT: Final = "add space or quota at the store, or prune"
+_FULL_HINT: Final = "add disks or quota at the store"
 
 _BAD_KEY: Final = _Meaning(StoreError, "the store does not know the access key", _KEYS_HINT)
 _BAD_SECRET: Final = _Meaning(StoreError, "the store rejects the signature", _KEYS_HINT)

@@ -89,6 +89,10 @@ class Ledger:
         os.fsync(descriptor)
 
 
+def _broken(_: int) -> None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
 def test_file_new_folders_and_folder_are_synced_in_that_order(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     store = LocalStore(tmp_path, sync=ledger, random=bytes)
@@ -117,10 +121,7 @@ def test_folders_that_somebody_else_made_are_made_durable_too(tmp_path: Path) ->
 
 
 def test_a_file_that_cannot_be_synced_gets_no_name(tmp_path: Path) -> None:
-    def broken(_: int) -> None:
-        raise OSError(errno.EIO, "Input/output error")
-
-    store = LocalStore(tmp_path, sync=broken)
+    store = LocalStore(tmp_path, sync=_broken)
     with pytest.raises(StoreError, match="input/output error") as caught:
         store.put("p/a", b"1")
     assert "kernel's log" in caught.value.hint
@@ -332,3 +333,18 @@ def test_missing_permission_is_named(tmp_path: Path) -> None:
 def test_what_passes_on_a_network_file_system_is_worth_a_retry() -> None:
     with pytest.raises(TransientStoreError, match="stale"), translated("file:///x"):
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+
+def test_a_buffer_can_be_used_again_once_put_returned(tmp_path: Path) -> None:
+    body, failures = bytearray(1000), []
+    LocalStore(tmp_path).put("a", body)
+    body += b"grows only when nobody holds a view"
+    for key in ("a", "b"):
+        try:
+            LocalStore(tmp_path, sync=_broken if key == "b" else os.fsync).put(
+                key, body, if_absent=True
+            )
+        except StoreError as error:
+            failures.append(error)  # with its traceback, and all that lives in its frames
+        body += b"grows"
+    assert len(failures) == 2

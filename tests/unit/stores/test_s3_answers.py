@@ -244,6 +244,27 @@ def test_what_is_no_digest_is_not_used() -> None:
     assert server.requests[0].headers["x-amz-content-sha256"] == digest
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(headers={"ETag": "1"}),
+        Answer(412, "PreconditionFailed", before_body=True),
+        Answer(hang_up=True),
+        Answer(silent=True),
+    ],
+)
+def test_a_buffer_can_be_used_again_once_put_returned(answer: Answer) -> None:
+    body = bytearray(2 << 20)
+    failure: StoreError | None = None
+    with scripted(answer) as server:
+        try:
+            store_at(server.endpoint, timeout_s=0.3).put("p/a", body)
+        except StoreError as error:
+            failure = error  # with its traceback, and all that lives in its frames
+    body += b"grows only when nobody holds a view"
+    assert (failure is None) == (answer.status == 200 and not (answer.hang_up or answer.silent))
+
+
 def test_a_store_that_ignores_ranges_is_cut_here() -> None:
     with scripted(Answer(body=b"0123456789"), Answer(body=b"0123456789")) as server:
         store = store_at(server.endpoint)
@@ -270,10 +291,24 @@ def test_a_list_full_of_markers_costs_few_requests() -> None:
     assert server.requests[3].query["version-id-marker"] == ["2"]
 
 
-def test_a_list_that_does_not_advance_ends_in_an_error() -> None:
-    pages = [listing("m/a@1", more=("m/a", "1"))] * 3
-    with scripted(*pages) as server, pytest.raises(StoreError, match="does not end"):
+@pytest.mark.parametrize("marker", [("m/a", "1"), ("", "")])
+def test_a_list_that_does_not_advance_ends_in_an_error(marker: tuple[str, str]) -> None:
+    pages = [listing("m/a@1", more=marker)] * 3
+    with scripted(*pages) as server, pytest.raises(StoreError, match="neither ends nor goes on"):
         list(store_at(server.endpoint).list("m/"))
+
+
+def test_a_folder_that_two_pages_show_is_given_once() -> None:
+    def page(*folders: str, more: str = "") -> Answer:
+        shown = "".join(
+            f"<CommonPrefixes><Prefix>m/{f}/</Prefix></CommonPrefixes>" for f in folders
+        )
+        end = f"<NextKeyMarker>{more}</NextKeyMarker><IsTruncated>{str(bool(more)).lower()}"
+        return Answer(body=f"<R>{shown}{end}</IsTruncated></R>".encode())
+
+    with scripted(page("a", "b", more="m/b/"), page("b", "c", "d e")) as server:
+        assert list(store_at(server.endpoint).folders("m/")) == ["a", "b", "c"]
+    assert server.requests[1].query["key-marker"] == ["m/b/"]
 
 
 def test_what_cannot_be_a_key_is_left_out_of_a_list() -> None:
