@@ -22,6 +22,7 @@ from drd.errors import DrdError, IntegrityError, RefusedError
 from drd.model import IMAGE_GEOMETRY, BackupResult, Found, PointInfo, Snapshot
 from drd.ports import Catalogue, FreezeOrder, Source
 from drd.work.bench import Bench
+from drd.work.commit import keep_current
 from drd.work.history import Point, learn, newest, point_info
 from drd.work.lineagekeys import LineageKeys, load_keys, make_generation
 from drd.work.making import Making, Under, snapshot_of
@@ -135,6 +136,8 @@ class _Run:
             raise IntegrityError("a lineage has no readable public key", about=lineage.hex())
         head = newest(bench.repository, keys)
         self._check_head(lineage, head)
+        if head is not None:
+            keep_current(bench.repository, head)
         return keys, head
 
     def _check_head(self, lineage: bytes, head: Point | None) -> None:

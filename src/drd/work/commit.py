@@ -5,14 +5,14 @@
 3. The first version that verifies is the manifest. If its bytes are ours, we won (a lost
    acknowledgement included); else somebody else did, and our packs are orphans.
 4. Whoever sees that the current version is not the winner puts the winner's bytes again: a copied
-   bucket keeps only the current one.
+   bucket keeps only the current one. The next writer looks, too: a loser may die before it can.
 """
 
 from __future__ import annotations
 
 from drd.core import names, seal
 from drd.errors import IntegrityError, ObjectExistsError, RefusedError, TransientStoreError
-from drd.work.history import check
+from drd.work.history import Point, check
 from drd.work.repository import Repository
 
 
@@ -45,6 +45,13 @@ def commit(repository: Repository, lineage: bytes, seq: int, data: bytes) -> Non
             about=lineage.hex(),
             hint="one writer at a time; run the backup again",
         )
+
+
+def keep_current(repository: Repository, point: Point) -> None:
+    """Rule 4 for a point that was committed earlier."""
+    if len(repository.store.versions(point.key)) > 1:
+        lineage = point.manifest.clear.scope.lineage
+        _winner(repository, lineage, point.seq, ours=b"", our_version=None)
 
 
 def _winner(

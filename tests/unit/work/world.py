@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from drd.errors import CrashError
 from drd.model import BackupResult, PointInfo, PointKind, Role
@@ -74,6 +74,34 @@ class World:
             self.life.check()
         else:
             self.life.happened(word)
+
+    def fork(self) -> World:
+        """An independent world in the same state."""
+        able = self.store.abilities()
+        store = MemoryStore(versioned=able.versioned, conditional=able.conditional_put)
+        other = World(self.size, self.knobs, store=store, ring=self.ring, lease=self.lease)
+        other.store._objects = {key: list(held) for key, held in self.store._objects.items()}
+        other.store._written = self.store._written
+        other.store._marked = set(self.store._marked)
+        other.catalogue.learn(self.catalogue.points(self.ring.tenant))
+        other.clock.at, other.seen, other.processes = (
+            self.clock.at,
+            dict(self.seen),
+            self.processes,
+        )
+        image = self.image
+        other.source._next = self.source._next
+        other.image = replace(
+            image,
+            head=image.head.copy(),
+            hidden=list(image.hidden),
+            named=list(image.named),
+            busy=set(image.busy),
+            taken=dict(image.taken),
+            _log=list(image._log),
+        )
+        other.source.images[IMAGE] = other.image
+        return other
 
     # ── processes ───────────────────────────────────────────────────────────────────────────────
 
