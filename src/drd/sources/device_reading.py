@@ -32,15 +32,31 @@ class FileReader:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _read(self, offset: int, length: int) -> Buffer:
-        body = bytearray(length)
-        view, at, end = memoryview(body), offset, min(offset + length, self._size)
+        end = min(offset + length, self._size)
+        # One read gives it all, as a rule: fresh memory is touched once, by the kernel's copy.
+        body = self._some(offset, end) if offset < end else b""
+        if len(body) == length:
+            return body
+        filled = bytearray(length)
+        filled[: len(body)] = body
+        at = offset + len(body)
+        while at < end:
+            more = self._some(at, end)
+            filled[at - offset : at - offset + len(more)] = more
+            at += len(more)
+        return filled
+
+    def _some(self, at: int, end: int) -> bytes:
+        """Some bytes from *at* on, at least one.
+
+        Raises:
+            SourceError: the file ends there, or cannot be read.
+        """
         with translated(self._about):
-            while at < end:
-                done = os.preadv(self._fd, [view[at - offset : end - offset]], at)
-                if done == 0:
-                    raise SourceError(
-                        f"the file ends at {at} of {self._size} bytes: somebody shortened it",
-                        about=self._about,
-                    )
-                at += done
-        return body
+            data = os.pread(self._fd, end - at, at)
+        if not data:
+            raise SourceError(
+                f"the file ends at {at} of {self._size} bytes: somebody shortened it",
+                about=self._about,
+            )
+        return data

@@ -21,7 +21,8 @@ from drd.sources.rbd_facts import feature_mask
 from drd.sources.rbd_images import QUARANTINE_MARK
 from drd.sources.rbd_reading import Writer
 
-IN_FLIGHT: Final = 32
+IN_FLIGHT: Final = 10
+"""Writes under way: of up to 4 MiB each, held here and once more in librbd; 32 took 600 MB at most."""
 
 LATE: Final = "journaling"
 """Switched on at the end: each write would go through the journal, and so to the disks twice."""
