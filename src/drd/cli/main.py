@@ -51,8 +51,14 @@ for command in (
     snapshots.snapshots,
     catalogue.catalogue,
 ):
-    command.epilog = command.epilog or EXITS
     drctl.add_command(command)
+
+for command in (
+    *drctl.commands.values(),
+    *policy.policy.commands.values(),
+    *catalogue.catalogue.commands.values(),
+):
+    command.epilog = EXITS
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
