@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Final
 
+from drd.core import merge
 from drd.model import Json
 from drd.ports import Catalogue, Lease, Now, Random, Report
 from drd.work.repository import Repository
@@ -17,7 +18,10 @@ PARTIAL_PACKS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Knobs:
-    """What the configuration decides: zstd level, sizes in bytes, counts."""
+    """What the configuration decides: zstd level, sizes in bytes, counts.
+
+    ``fanout`` is how many runs of a level are merged into one; only tests have a reason to change it.
+    """
 
     zstd_level: int = 1
     frame_size: int = 256 * 1024
@@ -26,6 +30,7 @@ class Knobs:
     in_flight: int = 4
     sample_cells: int = 64
     partial_packs: int = PARTIAL_PACKS
+    fanout: int = merge.FANOUT
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class Making:
         bench, geometry = under.bench, IMAGE_GEOMETRY
         store = bench.repository.store
         self.shelf = Shelf(store, keys)
-        scribe = Scribe(store, keys, self.shelf, bench.random, geometry)
+        scribe = Scribe(store, keys, self.shelf, bench.random, geometry, bench.knobs.fanout)
         references = head.manifest.clear.references if head else ()
         self.map = PointMap(self.shelf, references, geometry)
         self.shelf.warm((one for one in references if one.kind is TableKind.RUN), bench.transfers)

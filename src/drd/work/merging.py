@@ -41,6 +41,7 @@ class Scribe:
     shelf: Shelf
     random: Random
     geometry: Geometry
+    fanout: int = merge.FANOUT
 
     def write(
         self,
@@ -90,14 +91,12 @@ def reached(parts: Sequence[Part], geometry: Geometry) -> set[int]:
     return ordinals
 
 
-def merge_runs(
-    references: Sequence[Reference], scribe: Scribe, *, fanout: int = merge.FANOUT
-) -> list[Reference]:
+def merge_runs(references: Sequence[Reference], scribe: Scribe) -> list[Reference]:
     """Merge until no level is full; see :mod:`drd.core.merge` for when and why."""
     current = list(references)
-    while runs := merge.runs_to_merge(current, TableKind.RUN, fanout=fanout):
+    while runs := merge.runs_to_merge(current, TableKind.RUN, fanout=scribe.fanout):
         current = _merge_level(current, runs, scribe)
-    while tables := merge.runs_to_merge(current, TableKind.PACKS, fanout=fanout):
+    while tables := merge.runs_to_merge(current, TableKind.PACKS, fanout=scribe.fanout):
         current = _merge_pack_tables(current, tables, scribe)
     return current
 
