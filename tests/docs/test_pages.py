@@ -34,3 +34,23 @@ def test_commands_of_a_page_do_what_it_says(page: str, tmp_path: Path) -> None:
 
     assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
     assert "proven" in ran.stdout
+
+
+def test_the_demo_shows_the_main_job(tmp_path: Path) -> None:
+    """What the README's first command runs: it ends well, and with the image back from paper alone."""
+    demo = DOCS.parent / "tools" / "demo.sh"
+    ran = subprocess.run(
+        [demo],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
+    assert "everything decrypts" in ran.stdout
+    assert "equal to the source's snapshot" in ran.stdout
+    assert "\nidentical\n" in ran.stdout
+    assert not list(tmp_path.glob("drd-demo.*")), "it leaves nothing behind"
