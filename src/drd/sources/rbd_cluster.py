@@ -103,7 +103,9 @@ class Cluster:
         with self.calls(about=pool, missing="no such pool"):
             number = handle.pool_lookup(pool)
         if number is None:
-            raise NotFoundError("no such pool", about=pool, hint="list them with `ceph osd lspools`")
+            raise NotFoundError(
+                "no such pool", about=pool, hint="list them with `ceph osd lspools`"
+            )
         return int(number)
 
     def pool_name(self, number: int) -> str:

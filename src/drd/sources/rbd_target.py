@@ -7,7 +7,7 @@ fails, the old image comes back out of the trash.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -133,14 +133,21 @@ class RbdTarget:
         if not self._made:
             self._leave()
             return ""
-        try:
-            if self._writer is not None:
-                self._writer.drain()
-            self._close_image()
-        except DrdError as error:
-            self.warnings.append(f"the unfinished image may lack its last writes: {error}")
+        self._despite(self._writing().drain)
+        self._despite(self._close_image)
         self._leave()
         return self._address.named(self._quarantine)
+
+    def _despite(self, step: Callable[[], None]) -> None:
+        """Take a step of giving up; its failure is told, and does not keep the others from being taken.
+
+        The image must be closed here and now: left to the garbage collector, librbd's closing would
+        wait for callbacks that wait for the interpreter's lock.
+        """
+        try:
+            step()
+        except DrdError as error:
+            self.warnings.append(f"the unfinished image may lack its last writes: {error}")
 
     def _leave(self) -> None:
         """Close the pool, and the connection that is this target's own."""
