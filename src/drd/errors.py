@@ -30,11 +30,13 @@ class DrdError(Exception):
     Args:
         message: one sentence, who is at fault and what happened.
         about: the object that it is about (image, key, point, path); ``""`` when there is none.
-        hint: what to do next; ``""`` when nothing can be said.
+        hint: what to do next; ``""`` when where it failed nothing more is known than ``next_step``.
     """
 
     exit_code: ClassVar[int] = 1
     code: ClassVar[str] = "failed"
+    next_step: ClassVar[str] = "run it again; when it fails again, report it with the message"
+    """What to do about any error of this class, for one that has no better hint of its own."""
 
     def __init__(self, message: str, *, about: str = "", hint: str = "") -> None:
         super().__init__(message)
@@ -53,6 +55,7 @@ class UsageError(DrdError):
 
     exit_code = 2
     code = "usage"
+    next_step = "see 'drctl --help', and COMMAND --help"
 
 
 class ConfigError(DrdError):
@@ -60,6 +63,7 @@ class ConfigError(DrdError):
 
     exit_code = 2
     code = "config"
+    next_step = "correct the configuration, or the file that it names"
 
 
 class NotFoundError(DrdError):
@@ -67,6 +71,7 @@ class NotFoundError(DrdError):
 
     exit_code = 10
     code = "not-found"
+    next_step = "check the name; 'drctl ls' shows what is backed up"
 
 
 class IntegrityError(DrdError):
@@ -74,6 +79,7 @@ class IntegrityError(DrdError):
 
     exit_code = 11
     code = "damage"
+    next_step = "'drctl verify --all --level 1' finds what else is damaged"
 
 
 class KeyAccessError(DrdError):
@@ -81,6 +87,7 @@ class KeyAccessError(DrdError):
 
     exit_code = 12
     code = "key"
+    next_step = "bring the key file or the sheet that was made for this repository"
 
 
 class StoreError(DrdError):
@@ -88,6 +95,7 @@ class StoreError(DrdError):
 
     exit_code = 13
     code = "store"
+    next_step = "'drctl doctor' tries the store step by step"
 
 
 class TransientStoreError(StoreError):
@@ -102,6 +110,16 @@ class ObjectMissingError(StoreError):
     code = "store-missing"
 
 
+class PlaceMissingError(StoreError):
+    """There is no such bucket, or no such folder: no repository can be at this address.
+
+    The store answers, so it is told as what it is to an operator: no such repository.
+    """
+
+    exit_code = 10
+    code = "not-found"
+
+
 class ObjectExistsError(StoreError):
     """The name is taken already: a conditional PUT lost (HTTP 412, or EEXIST)."""
 
@@ -113,6 +131,7 @@ class SourceError(DrdError):
 
     exit_code = 14
     code = "source"
+    next_step = "'drctl doctor' tries each source; check that it is up, and what drd may read"
 
 
 class RefusedError(DrdError):
@@ -120,6 +139,7 @@ class RefusedError(DrdError):
 
     exit_code = 15
     code = "refused"
+    next_step = "nothing was changed; see docs/exit-codes.md, code 15"
 
 
 class CrashError(BaseException):

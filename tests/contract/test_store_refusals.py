@@ -13,7 +13,7 @@ from typing import Any, cast
 import botocore.session
 import pytest
 
-from drd.errors import ObjectMissingError, StoreError, TransientStoreError
+from drd.errors import ObjectMissingError, PlaceMissingError, StoreError, TransientStoreError
 from drd.stores.address import S3Address
 from drd.stores.retrying import RetryingStore
 from drd.stores.s3 import S3Settings, S3Store
@@ -53,7 +53,6 @@ def refused(act: Callable[[S3Store], object], store: S3Store) -> StoreError:
     with pytest.raises(StoreError) as caught:
         act(store)
     assert not isinstance(caught.value, ObjectMissingError | TransientStoreError)
-    assert caught.value.exit_code == 13
     assert caught.value.hint
     return caught.value
 
@@ -64,6 +63,7 @@ def test_an_unknown_access_key(
 ) -> None:
     settings = replace(settings_of(server), access_key="NOBODY")
     error = refused(act, S3Store(S3Address(bucket), settings))
+    assert error.exit_code == 13
     assert "does not know the access key" in error.message
     assert "access_key_file" in error.hint
 
@@ -74,6 +74,7 @@ def test_a_wrong_secret_key(
 ) -> None:
     settings = replace(settings_of(server), secret_key="WRONG-SECRET")
     error = refused(act, S3Store(S3Address(bucket), settings))
+    assert error.exit_code == 13
     assert "rejects the signature" in error.message
     assert "WRONG-SECRET" not in f"{error!r}{error.__cause__!r}{error.hint}"
 
@@ -81,6 +82,8 @@ def test_a_wrong_secret_key(
 @each_act
 def test_a_bucket_that_is_not_there(server: S3Server, act: Callable[[S3Store], object]) -> None:
     error = refused(act, S3Store(S3Address("no-such-bucket"), settings_of(server)))
+    assert isinstance(error, PlaceMissingError)
+    assert error.exit_code == 10, "no such repository"
     assert error.message == "the bucket does not exist"
     assert error.about == "no-such-bucket"
 

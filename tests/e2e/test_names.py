@@ -47,7 +47,7 @@ def test_every_form_of_a_point(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "code"),
+    "suffix, code",
     [
         ("99", 10),
         ("0", 10),

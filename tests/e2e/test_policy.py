@@ -53,7 +53,7 @@ def test_times_with_any_offset(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keep", "times", "now"),
+    "keep, times, now",
     [
         ("hourly=x", ["2026-11-21T00:30:00Z"], "2026-11-21T10:00:00Z"),
         ("hourlie=3", ["2026-11-21T00:30:00Z"], "2026-11-21T10:00:00Z"),

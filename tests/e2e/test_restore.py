@@ -65,7 +65,7 @@ def test_a_pipe_gets_the_data_and_stderr_the_rest(site: Site, source: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code"),
+    "arguments, code",
     [
         (("disks/none", "--to", "-"), 10),
         (("disks/a.img", "--to", "-", "--frob"), 2),
@@ -229,7 +229,7 @@ def test_a_bucket_that_hides_its_newest_point_is_caught(
 ) -> None:
     scatter(source, 1)
     site.backup()
-    newest = sorted((site.repository / "m").glob("*/*/*"))[0]
+    newest = min((site.repository / "m").glob("*/*/*"))
     hidden = tmp_path / "hidden"
     newest.rename(hidden)
     to = ("restore", "disks/a.img", "--to", f"file:{tmp_path}/out")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -15,6 +16,9 @@ from drd.errors import DrdError, NotFoundError
 if TYPE_CHECKING:
     from drd.model import Found
     from drd.ports import Source
+
+AN_ID: Final = re.compile(r"[0-9a-f]{32,64}")
+"""Of a lineage, or of its lock: it tells an operator nothing, the name of the image does."""
 
 
 @click.command()
@@ -37,7 +41,8 @@ def backup(call: Call, names: tuple[str, ...]) -> Reply:
             try:
                 result = back_up(bench, source, found)
             except DrdError as error:
-                error.about = error.about or found.label
+                if not error.about or AN_ID.fullmatch(error.about):
+                    error.about = found.label
                 reply.errors.append(error)
                 continue
             points.append(result)

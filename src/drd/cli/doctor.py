@@ -11,7 +11,7 @@ import click
 
 from drd.cli.common import Call, verb
 from drd.cli.output import Reply, Row
-from drd.errors import DrdError, StoreError
+from drd.errors import ConfigError, DrdError, StoreError
 
 if TYPE_CHECKING:
     from drd.ports import Store
@@ -62,15 +62,16 @@ def doctor(call: Call) -> Reply:
 def examine(house: House) -> Iterator[Check]:
     """Try everything, one after the other; what fails does not stop the rest.
 
-    A store that does not answer is not asked fifteen times more.
+    A store that does not answer, or whose keys cannot be read, is not asked fifteen times more.
     """
     yield _tried("configuration", partial(_configuration, house))
     yield _tried("keys", partial(_keys, house))
     repository = _tried("repository", partial(_repository, house))
     yield repository
-    if not isinstance(repository.error, StoreError):
-        yield _tried("store", partial(_abilities, house))
-        for name, check in house.store_checks():
+    if not isinstance(repository.error, StoreError | ConfigError):
+        store = _tried("store", partial(_abilities, house))
+        yield store
+        for name, check in house.store_checks() if store.error is None else ():
             yield _tried(f"store: {name}", partial(_promise, house, check))
     for name in house.need_config().source:
         source = _tried(f"source {name}", partial(_source, house, name))

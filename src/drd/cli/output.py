@@ -57,8 +57,13 @@ def error_json(error: DrdError) -> dict[str, Json]:
         "code": error.code,
         "object": error.about,
         "message": error.message,
-        "hint": error.hint,
+        "hint": _hint(error),
     }
+
+
+def _hint(error: DrdError) -> str:
+    """What to do next: as the error says, else what its kind calls for."""
+    return error.hint or error.next_step
 
 
 def say(reply: Reply, *, as_json: bool, to_stderr: bool = False) -> None:
@@ -75,8 +80,7 @@ def say(reply: Reply, *, as_json: bool, to_stderr: bool = False) -> None:
         click.echo(f"warning: {warning}", file=sys.stderr)
     for error in reply.errors:
         click.echo(f"error: {error}", file=sys.stderr)
-        if error.hint:
-            click.echo(f"       {error.hint}", file=sys.stderr)
+        click.echo(f"       {_hint(error)}", file=sys.stderr)
 
 
 def _table(rows: Sequence[Row], columns: Sequence[str], out: IO[str]) -> None:

@@ -25,7 +25,13 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from drd.errors import ObjectExistsError, ObjectMissingError, StoreError, TransientStoreError
+from drd.errors import (
+    ObjectExistsError,
+    ObjectMissingError,
+    PlaceMissingError,
+    StoreError,
+    TransientStoreError,
+)
 from drd.model import Buffer, ObjectVersion, StoreAbilities
 from drd.ports import Random
 from drd.stores import names
@@ -302,7 +308,7 @@ class LocalStore:
     def _check_root(self) -> None:
         """Tell an absent object from an absent repository."""
         if not self._root.is_dir():
-            raise StoreError(
+            raise PlaceMissingError(
                 "the repository's folder is not there",
                 about=self.url,
                 hint="mount its disk, or run `drctl init` for a new repository",

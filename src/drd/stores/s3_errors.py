@@ -20,7 +20,13 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as BotocoreConnectionError
 from botocore.parsers import ResponseParserError
 
-from drd.errors import ObjectExistsError, ObjectMissingError, StoreError, TransientStoreError
+from drd.errors import (
+    ObjectExistsError,
+    ObjectMissingError,
+    PlaceMissingError,
+    StoreError,
+    TransientStoreError,
+)
 
 
 class DeniedError(StoreError):
@@ -178,7 +184,7 @@ def _of_answer(error: ClientError, *, bucket: str, about: str, version: str) -> 
     code = str(said.get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code == "NoSuchBucket":
-        return StoreError(
+        return PlaceMissingError(
             "the bucket does not exist", about=bucket, hint="make it, or correct the address"
         )
     if version and code in _FOREIGN_VERSION:

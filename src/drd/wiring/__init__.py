@@ -20,7 +20,7 @@ from drd import __version__
 from drd.catalogue.catalogue import SqliteCatalogue
 from drd.config import Config, DeviceSource, RbdSource, SourceConfig, load_config, read_credentials
 from drd.core import seal
-from drd.errors import ConfigError, NotFoundError, RefusedError, StoreError
+from drd.errors import ConfigError, IntegrityError, NotFoundError, RefusedError, StoreError
 from drd.keys.opening import open_key, open_sheet
 from drd.leases.local import LocalLease
 from drd.model import Json, Role
@@ -204,10 +204,11 @@ class House:
         try:
             opened = open_repository(self.first_contact(), ring)
         except RefusedError as error:
+            error.about = self._whole(error.about)
             if place is not None:
                 place.blame_keys(self.first_contact(), ring, error)
             raise
-        except StoreError as error:
+        except (IntegrityError, StoreError) as error:
             error.about = self._whole(error.about)
             raise
         if place is not None:

@@ -14,7 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drd.errors import ObjectExistsError, ObjectMissingError, StoreError, TransientStoreError
+from drd.errors import (
+    ObjectExistsError,
+    ObjectMissingError,
+    PlaceMissingError,
+    StoreError,
+    TransientStoreError,
+)
 from drd.stores.local import TEMPORARY, LocalStore
 from drd.stores.local_errors import translated
 from drd.testing.stores import MemoryStore
@@ -212,9 +218,8 @@ def test_a_missing_root_is_no_missing_object(tmp_path: Path) -> None:
         store.abilities,
     ]
     for act in acts:
-        with pytest.raises(StoreError, match="folder is not there") as caught:
+        with pytest.raises(PlaceMissingError, match="folder is not there") as caught:
             act()
-        assert type(caught.value) is StoreError
         assert "mount" in caught.value.hint
     assert not (tmp_path / "unmounted").exists()
 

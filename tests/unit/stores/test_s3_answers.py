@@ -12,6 +12,7 @@ from drd.errors import (
     ConfigError,
     ObjectExistsError,
     ObjectMissingError,
+    PlaceMissingError,
     StoreError,
     TransientStoreError,
 )
@@ -59,8 +60,10 @@ def test_a_refusal_is_final_and_names_the_next_step(
         with pytest.raises(StoreError, match=message) as caught:
             store_at(server.endpoint).put("p/a", b"1")
         assert not isinstance(caught.value, TransientStoreError)
-        assert caught.value.exit_code == 13
-        assert caught.value.about == ("bucket" if code == "NoSuchBucket" else "p/a")
+        no_place = code == "NoSuchBucket"
+        assert isinstance(caught.value, PlaceMissingError) == no_place
+        assert caught.value.exit_code == (10 if no_place else 13)
+        assert caught.value.about == ("bucket" if no_place else "p/a")
         assert hint in caught.value.hint
         assert "SECRET" not in repr(caught.value.__cause__) + str(caught.value)
 
