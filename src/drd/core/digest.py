@@ -61,15 +61,6 @@ def size_term(key: bytes, item: int, size: int) -> int:
     return root_term(key, item, SIZE_CELL, size)
 
 
-def moved_root(root: int, key: bytes, item: int, cell: int, *, old: int, new: int) -> int:
-    """The root after one cell went from digest *old* to *new* (0 for zeros)."""
-    if old:
-        root -= root_term(key, item, cell, old)
-    if new:
-        root += root_term(key, item, cell, new)
-    return root % ROOT_MODULUS
-
-
 def root_bytes(root: int) -> bytes:
     """32 bytes, big-endian."""
     return root.to_bytes(32, "big")

@@ -10,8 +10,10 @@ from drd.errors import IntegrityError
 from drd.model import Geometry
 
 
-def footer_frames(sections: Sequence[bytes], geometry: Geometry) -> list[tuple[int, int, int]]:
-    """Offset, stored and plain length of each frame, in order, from the opened footer.
+def footer_frames(
+    sections: Sequence[bytes], geometry: Geometry, frames: int
+) -> list[tuple[int, int, int]]:
+    """Offset, stored and plain length of each of the pack's *frames*, in order, from the opened footer.
 
     Raises:
         IntegrityError: the footer does not tell of each frame.
@@ -33,6 +35,6 @@ def footer_frames(sections: Sequence[bytes], geometry: Geometry) -> list[tuple[i
             strict=True,
         ):
             found[number] = (offset, stored, plain)
-    if sorted(found) != list(range(len(found))):
+    if sorted(found) != list(range(frames)):
         raise IntegrityError("a pack's footer does not tell of each frame")
-    return [found[number] for number in range(len(found))]
+    return [found[number] for number in range(frames)]

@@ -138,7 +138,7 @@ def decode_header(data: Buffer, *, kind: bytes) -> SealedHeader:
     Raises:
         IntegrityError: it is no header of that kind, or is damaged.
     """
-    what = f"a sealed object ({kind.decode().strip()})"
+    what = f"a sealed object ({kind.decode(errors='replace').strip()})"
     reader = Reader(data, what)
     reader.expect(b"drd1" + kind, "magic")
     length = reader.u32()

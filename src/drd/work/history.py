@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from drd.core import manifest as manifests
-from drd.core import names, seal
+from drd.core import names
 from drd.core.manifest import Manifest
 from drd.errors import IntegrityError, KeyAccessError, ObjectMissingError
 from drd.model import Json, PointInfo, PointKind
@@ -273,8 +273,3 @@ def mark_suspects(points: Iterable[PointInfo]) -> list[PointInfo]:
         replace(point, suspect=True) if point.seq <= through.get(point.lineage, -1) else point
         for point in ordered
     ]
-
-
-def sha_matches(data: bytes, expected: bytes) -> bool:
-    """Whether *data* is the object that its reference means."""
-    return seal.sha256(data) == expected

@@ -2,7 +2,8 @@
 
 Small ones are fetched whole, compared with the SHA-256 of their reference, and kept while they fit;
 of large ones only the header and the sections asked for are fetched (each section authenticates
-itself, and is bound to its header).
+itself, and is bound to its header). Where that fails, another version may be the one meant: it is
+looked for whole, by its SHA-256.
 """
 
 from __future__ import annotations
@@ -30,8 +31,11 @@ _FIRST_BYTES = 256 * 1024
 
 @dataclass(slots=True)
 class _Held:
+    """An open table; ``data`` is all of it, or None for a large one. ``size`` is what it takes."""
+
     table: OpenTable
     data: bytes | None
+    size: int
 
 
 def fetch(store: Store, key: str, *, version: str, sha256: bytes) -> bytes:
@@ -63,8 +67,9 @@ def fetch(store: Store, key: str, *, version: str, sha256: bytes) -> bytes:
 class Shelf:
     """Opens the tables of one lineage; safe for several threads."""
 
-    def __init__(self, store: Store, keys: LineageKeys) -> None:
+    def __init__(self, store: Store, keys: LineageKeys, *, keep_bytes: int = _KEEP_BYTES) -> None:
         self._store = store
+        self._keep_bytes = keep_bytes
         self._keys = keys
         self._held: OrderedDict[bytes, _Held] = OrderedDict()
         self._bytes = 0
@@ -94,7 +99,14 @@ class Shelf:
         if not held.table.has(what, number):
             return None
         start, length = held.table.where(what, number)
-        return held.table.open(what, number, self._range(reference, held.data, start, length))
+        data = held.data
+        if data is None:
+            try:
+                return held.table.open(what, number, self._range(reference, start, length))
+            except IntegrityError:
+                data = self._whole(reference)
+                held = self._keep(reference, data)
+        return held.table.open(what, number, memoryview(data)[start : start + length])
 
     def rows(self, reference: Reference) -> PackRows:
         """The rows of packs that a table carries, clear and sealed."""
@@ -117,11 +129,16 @@ class Shelf:
             if held is not None:
                 self._held.move_to_end(reference.table_id)
                 return held
-        if reference.size <= WHOLE_BYTES:
-            key = self.key(reference)
-            data = fetch(self._store, key, version=reference.version, sha256=reference.sha256)
-            return self._keep(reference, data)
-        return self._keep_large(reference)
+        if reference.size > WHOLE_BYTES:
+            try:
+                return self._keep_large(reference)
+            except IntegrityError:
+                pass
+        return self._keep(reference, self._whole(reference))
+
+    def _whole(self, reference: Reference) -> bytes:
+        key = self.key(reference)
+        return fetch(self._store, key, version=reference.version, sha256=reference.sha256)
 
     def _keep(self, reference: Reference, data: bytes) -> _Held:
         head = decode_head(data, reference.kind)
@@ -129,27 +146,30 @@ class Shelf:
         start, length = head.sealed.section_range(0)
         index = memoryview(data)[start : start + length]
         table = OpenTable(head, self._keys.metadata(head.sealed.generation), index)
-        return self._remember(reference, _Held(table, data), len(data))
+        return self._remember(reference, _Held(table, data, len(data)))
 
     def _keep_large(self, reference: Reference) -> _Held:
-        first = self._range(reference, None, 0, _FIRST_BYTES)
+        first = self._range(reference, 0, _FIRST_BYTES)
         needed = header_length(first[:12])
+        if needed > reference.size:
+            raise IntegrityError("a table is not the one meant", about=self.key(reference))
         if needed > len(first):
-            first = self._range(reference, None, 0, needed)
+            first = self._range(reference, 0, needed)
         head = decode_head(first, reference.kind)
         self._check(reference, head.sealed)
         start, length = head.sealed.section_range(0)
-        index = self._range(reference, None, start, length)
+        index = self._range(reference, start, length)
         table = OpenTable(head, self._keys.metadata(head.sealed.generation), index)
-        return self._remember(reference, _Held(table, None), len(head.sealed.raw))
+        return self._remember(reference, _Held(table, None, len(head.sealed.raw)))
 
-    def _remember(self, reference: Reference, held: _Held, size: int) -> _Held:
+    def _remember(self, reference: Reference, held: _Held) -> _Held:
         with self._lock:
+            before = self._held.pop(reference.table_id, None)
             self._held[reference.table_id] = held
-            self._bytes += size
-            while self._bytes > _KEEP_BYTES and len(self._held) > 1:
+            self._bytes += held.size - (before.size if before else 0)
+            while self._bytes > self._keep_bytes and len(self._held) > 1:
                 _, old = self._held.popitem(last=False)
-                self._bytes -= len(old.data or old.table.head.sealed.raw)
+                self._bytes -= old.size
         return held
 
     def _check(self, reference: Reference, sealed: seal.SealedHeader) -> None:
@@ -159,9 +179,8 @@ class Shelf:
         if sealed.size != reference.size or sealed.kind != MAGIC[reference.kind]:
             raise IntegrityError("a table is not the one meant", about=self.key(reference))
 
-    def _range(self, reference: Reference, data: bytes | None, start: int, length: int) -> Buffer:
-        if data is not None:
-            return memoryview(data)[start : start + length]
+    def _range(self, reference: Reference, start: int, length: int) -> Buffer:
+        """Part of the pinned version; of the newest where that is not there."""
         key = self.key(reference)
         try:
             return self._store.get(key, version=reference.version, start=start, length=length)

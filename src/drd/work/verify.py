@@ -189,9 +189,8 @@ class _Decrypting:
         sections = seal.open_object(footer, sealed, self._opened.keys.metadata(sealed.generation))
         opener = opened.opener()
         view = memoryview(data)
-        for number, (offset, stored, plain) in enumerate(
-            footer_frames(sections, self._opened.geometry)
-        ):
+        rows = footer_frames(sections, self._opened.geometry, trailer.frames)
+        for number, (offset, stored, plain) in enumerate(rows):
             opener.open(number, view[offset : offset + stored], plain)
 
 

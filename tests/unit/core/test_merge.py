@@ -79,7 +79,7 @@ def own_frames() -> list[bytes]:
 
 
 def test_a_footer_tells_of_each_frame() -> None:
-    assert footer_frames(own_frames(), GEOMETRY) == [
+    assert footer_frames(own_frames(), GEOMETRY, 3) == [
         (100, 200, 256),
         (300, 100, 128),
         (7000, 144, 128),
@@ -88,6 +88,13 @@ def test_a_footer_tells_of_each_frame() -> None:
 
 def test_a_footer_that_skips_a_frame_is_damage() -> None:
     with pytest.raises(IntegrityError, match="each frame"):
-        footer_frames(encode_table_sections(PARTS[:1]), GEOMETRY)
-    assert_refused(lambda data: footer_frames([data], GEOMETRY), [b"\0\0\0\1", b"x"])
-    assert footer_frames([], GEOMETRY) == []
+        footer_frames(encode_table_sections(PARTS[:1]), GEOMETRY, 3)
+    assert_refused(lambda data: footer_frames([data], GEOMETRY, 0), [b"\0\0\0\1", b"x"])
+    assert footer_frames([], GEOMETRY, 0) == []
+
+
+@pytest.mark.parametrize("frames", [0, 2, 4])
+def test_a_footer_of_another_number_of_frames_is_damage(frames: int) -> None:
+    """Else a frame that it does not name would pass as checked."""
+    with pytest.raises(IntegrityError, match="each frame"):
+        footer_frames(own_frames(), GEOMETRY, frames)

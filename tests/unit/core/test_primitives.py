@@ -15,7 +15,6 @@ from drd.core.digest import (
     ROOT_MODULUS,
     DigestKeys,
     cell_digest,
-    moved_root,
     root_bytes,
     root_term,
     size_term,
@@ -132,20 +131,9 @@ def test_digest_keys_are_of_one_place(scope: seal.Scope) -> None:
     assert DigestKeys.derive(bytes(31) + b"x", SCOPE) != KEYS
 
 
-cells = st.dictionaries(st.integers(0, 20), st.integers(0, 3), max_size=8)
-
-
-@given(st.lists(cells, max_size=4))
-def test_a_root_that_is_carried_on_is_the_root_computed_anew(states: list[dict[int, int]]) -> None:
-    root, now = size_term(KEYS.root, 1, 1000), dict.fromkeys(range(21), 0)
-    for state in states:
-        for cell, digest in state.items():
-            root = moved_root(root, KEYS.root, 1, cell, old=now[cell], new=digest)
-            now[cell] = digest
-    anew = size_term(KEYS.root, 1, 1000)
-    anew += sum(root_term(KEYS.root, 1, cell, one) for cell, one in now.items() if one)
-    assert root == anew % ROOT_MODULUS
-    assert int.from_bytes(root_bytes(root), "big") == root
+def test_a_root_is_32_bytes_big_endian() -> None:
+    assert root_bytes(258) == bytes(30) + b"\1\2"
+    assert len(root_bytes(ROOT_MODULUS - 1)) == 32
 
 
 def test_each_part_of_a_term_counts() -> None:
