@@ -20,7 +20,7 @@ from lab.ceph import Ceph
 from tests.integration.sources.conftest import SIZE, Images, access_of, caps
 
 ORDER = FreezeOrder(bytes(range(16)), b"12345678")
-SHORT_S = 2.0
+SHORT_S = 1.0
 
 
 def hasty(ceph: Ceph) -> CephAccess:

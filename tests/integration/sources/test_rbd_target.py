@@ -219,7 +219,7 @@ def test_a_prepare_that_fails_leaves_nothing(images: Images) -> None:
 
 # ── failing writes ──────────────────────────────────────────────────────────────────────────────
 def test_a_failed_write_comes_out_at_a_later_call(images: Images, ceph: Ceph) -> None:
-    access = replace(images.access, osd_timeout_s=2.0)
+    access = replace(images.access, osd_timeout_s=1.0)
     address = RbdAddress(images.pool, "", "disk")
     one = RbdTarget(address, Cluster(access), overwrite=False, random=os.urandom)
     one.prepare(SIZE, {})
