@@ -122,10 +122,17 @@ class DeviceSource:
         """Open *found* again, when it is still what *snapshot* was.
 
         Raises:
-            NotFoundError: it has changed since, or is gone.
+            NotFoundError: it has changed since, or is gone, or is a block device: of that nothing
+                tells whether it has changed, and a comparison would call a change damage.
         """
         with self._opened(found) as (fd, path):
             known = _Fingerprint.of(fd)
+            if known.block:
+                raise NotFoundError(
+                    "a block device has no snapshot, and keeps no time of its last change",
+                    about=found.label,
+                    hint="verify with level 2, which needs the bucket alone",
+                )
             if known.snapshot_id != snapshot.id:
                 raise NotFoundError(
                     "the image has changed since that point: there is no snapshot of it",
