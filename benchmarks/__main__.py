@@ -29,14 +29,18 @@ def main(arguments: list[str]) -> int:
         return 0
     unknown = set(args.names) - set(suite.ALL)
     if unknown:
-        print(f"error: no such benchmark: {', '.join(sorted(unknown))}; see --list", file=sys.stderr)
+        print(
+            f"error: no such benchmark: {', '.join(sorted(unknown))}; see --list", file=sys.stderr
+        )
         return 2
     args.scratch.mkdir(parents=True, exist_ok=True)
     file = args.json or (args.scratch / "quick.json" if args.quick else FULL)
     names = [name for name in suite.ALL if name in args.names or not args.names]
     done = results.load(file)
     if args.resume:
-        names = [name for name in names if not results.has(done, name, machine.commit(), args.quick)]
+        names = [
+            name for name in names if not results.has(done, name, machine.commit(), args.quick)
+        ]
     failed = 0
     for name in names:
         failed += not measure(name, args, file)

@@ -46,7 +46,7 @@ Job = Callable[[], None]
 
 
 def _sealing(data: memoryview, frame: int) -> Job:
-    """drd's stage: packs of 32 MiB, one after the other, in memory that is used again."""
+    """The stage as drd has it: packs of 32 MiB, one after the other, in memory that is used again."""
     packs = [_frames(data[at : at + PACK], frame) for at in range(0, len(data), PACK)]
     room = bytearray(len(HEADER) + max(map(_sealed_length, packs)))
 

@@ -91,12 +91,12 @@ def drawing(whole: Row) -> str:
     """A bar for each figure with a target: how far it goes, where 1 is the target itself."""
     rows = [row for row in _rows(whole) if "target" in row]
     height = LINE * len(rows) + 60
+    size = f'width="{WIDTH}" height="{height}"'
+    title = "Each figure against its target (the line; a longer bar is better)"
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
-        f'viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12">',
-        f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
-        '<text x="10" y="20" font-size="14">Each figure against its target '
-        "(the line; a longer bar is better)</text>",
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12">',
+        f'<rect {size} fill="#ffffff"/>',
+        f'<text x="10" y="20" font-size="14">{title}</text>',
     ]
     for number, row in enumerate(rows):
         parts += _bar(row, 36 + number * LINE)

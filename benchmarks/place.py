@@ -87,7 +87,7 @@ class Place:
         """Ceph and MinIO, started when first asked for; gone when all ends, however it ends."""
         self.say("starting Ceph and MinIO")
         # The path must be short, for Ceph's sockets, and no tmpfs, for its disks.
-        lab = Lab(Path(tempfile.mkdtemp(prefix="drdbench-", dir="/var/tmp")))  # noqa: S108
+        lab = Lab(Path(tempfile.mkdtemp(prefix="drdbench-", dir="/var/tmp")))
         guard = subprocess.Popen(
             [sys.executable, "-m", "lab", "guard", str(lab.folder)],
             cwd=ROOT,

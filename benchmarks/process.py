@@ -51,7 +51,10 @@ def environment(pycache: Path, **more: str) -> dict[str, str]:
 
 
 def run(
-    *stages: Sequence[str], env: Mapping[str, str], stdin: Path | None = None, cwd: Path | None = None
+    *stages: Sequence[str],
+    env: Mapping[str, str],
+    stdin: Path | None = None,
+    cwd: Path | None = None,
 ) -> Ran:
     """Run *stages*, the output of each going into the next; the clock stops when all have ended.
 

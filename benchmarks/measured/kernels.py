@@ -30,4 +30,3 @@ def measure(
         )
         for one in pyperf.BenchmarkSuite.load(str(output)).get_benchmarks():
             found.measure(f"{one.get_name()} MiB/s", size_mib / one.median())
-

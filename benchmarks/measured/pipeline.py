@@ -12,7 +12,7 @@ def run(place: Place) -> Result:
     """One pass of each in turn, each in a fresh process; the order turns from round to round."""
     image = place.image(place.sized(8 * GIB, 256 * MIB), place.sized(6 * GIB, 160 * MIB))
     found = Result()
-    place.child("pipeline_child", "zstd-read", str(image))  # the image into the page cache, alike for all
+    place.child("pipeline_child", "zstd-read", str(image))  # the image lies in the page cache now
     for number in range(place.sized(5, 1)):
         for way in WAYS[number % 3 :] + WAYS[: number % 3]:
             row, ran = place.child("pipeline_child", way, str(image))

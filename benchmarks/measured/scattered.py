@@ -109,6 +109,4 @@ def _tell(place: Place, found: Result) -> None:
                 f"the precise diffs; {len(put) - len(ratios)} points merged ({FANOUT} runs each)",
             )
         )
-    found.add(
-        Figure(f"{ORDINARY}: peak memory of drctl", found.worst("peak MiB"), "MiB", None, "")
-    )
+    found.add(Figure(f"{ORDINARY}: peak memory of drctl", found.worst("peak MiB"), "MiB", None, ""))

@@ -37,8 +37,10 @@ def run(place: Place) -> Result:
     minio = place.lab.minio
     s3 = S3.format(endpoint=minio.endpoint, lab=place.lab.folder)
     folder = place.folder("start")
-    local = _made(place, folder / "local", (folder / "local/repository").as_uri(), "", lineages)
-    bucket = _made(place, folder / "bucket", f"s3://{minio.fresh_bucket()}/site", s3, lineages)
+    repository = (folder / "local" / "repository").as_uri()
+    bucket_url = f"s3://{minio.fresh_bucket()}/site"
+    local = _made(place, folder / "local", repository, lineages=lineages)
+    bucket = _made(place, folder / "bucket", bucket_url, s3=s3, lineages=lineages)
     commands = {
         "drctl --help": [str(DRCTL), "--help"],
         "drctl ls, folder": [str(DRCTL), "--config", str(local), "ls"],
@@ -53,7 +55,7 @@ def run(place: Place) -> Result:
     return _tell(found, lineages)
 
 
-def _made(place: Place, folder: Path, url: str, s3: str, lineages: int) -> Path:
+def _made(place: Place, folder: Path, url: str, *, lineages: int, s3: str = "") -> Path:
     """A repository with one point of each of so many disks; returns the configuration."""
     (folder / "disks").mkdir(parents=True)
     for number in range(lineages):

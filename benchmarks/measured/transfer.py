@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
+from typing import Final
 
 from benchmarks.figures import Figure, Goal, Result
 from benchmarks.place import GIB, MIB, Place
@@ -16,6 +17,10 @@ from benchmarks.site import Images, Shell, Site
 IMAGE = "full"
 BACK = "back"
 
+GOALS: Final[dict[str, dict[str, Goal | None]]] = {
+    "full": {"shell": Goal(1.9), "restic": Goal(3.0)},
+    "restore": {"shell": Goal(1.5), "restic": None},
+}
 Way = Callable[[], Ran]
 
 
@@ -37,10 +42,10 @@ def run(place: Place) -> Result:
 
 def _rounds(place: Place, images: Images, found: Result) -> None:
     expected = _digest(place, images, IMAGE)
+    export = images.rbd("export", "--no-progress", f"rbd/{IMAGE}", "-")
+    into = images.rbd("import", "--no-progress", "-", f"rbd/{BACK}")
     for number in range(place.sized(3, 1)):
         site, shell = Site(place, IMAGE), Shell(place)
-        export = images.rbd("export", "--no-progress", f"rbd/{IMAGE}", "-")
-        into = images.rbd("import", "--no-progress", "-", f"rbd/{BACK}")
         backups = {
             "drd": lambda site=site: _backup(site, found),
             "shell": lambda shell=shell: shell.put(export, "image"),
@@ -104,10 +109,7 @@ def _tell(found: Result, name: str) -> None:
     """The figures of one direction."""
     title = {"full": "full RBD → MinIO", "restore": "full restore MinIO → RBD"}[name]
     seconds = {tool: found.median(f"{name} {tool} s") for tool in ("drd", "shell", "restic")}
-    goals = {
-        "full": {"shell": Goal(1.9), "restic": Goal(3.0)},
-        "restore": {"shell": Goal(1.5), "restic": None},
-    }[name]
+    goals = GOALS[name]
     for tool, other in (("shell", "the shell pipe"), ("restic", "restic")):
         found.add(
             Figure(
