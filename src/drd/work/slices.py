@@ -106,7 +106,7 @@ def _clip(pieces: Pieces, chosen: slice, first: int, end: int) -> Pieces:
 
 
 def _fetches(piece: MapPiece, frames: _Index) -> Iterator[Fetch]:
-    """Requests for *frames* (ascending indices; frames are sorted by pack and place)."""
+    """Requests for *frames* (ascending indices, one at least; frames are sorted by pack and place)."""
     table = piece.frames
     group: list[int] = []
     start = end = ordinal = 0
@@ -121,5 +121,4 @@ def _fetches(piece: MapPiece, frames: _Index) -> Iterator[Fetch]:
             start, ordinal = offset, pack
         group.append(index)
         end = offset + stored
-    if group:
-        yield Fetch(ordinal, start, end - start, tuple(group))
+    yield Fetch(ordinal, start, end - start, tuple(group))

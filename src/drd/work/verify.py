@@ -104,14 +104,9 @@ def needed(opened: OpenedPoint) -> list[Needed]:
 
 def verify_objects(opened: OpenedPoint, level: int, eyes: Eyes, *, point: str) -> Proof:
     """Levels 0, 1 and 2."""
-    checks: dict[int, Callable[[Needed], object]] = {
-        0: lambda one: _present(opened.repository.store, one),
-        1: lambda one: _hash(opened.repository.store, one),
-        2: _Decrypting(opened).check,
-    }
-    check = checks[level]
     try:
         wanted = needed(opened)
+        check = _check_of(level, opened)
     except IntegrityError as error:
         return Proof(point, level, 0, 0, (Finding(point, error.about, error.message),))
 
@@ -132,6 +127,15 @@ def verify_objects(opened: OpenedPoint, level: int, eyes: Eyes, *, point: str) -
         done += one.size
         eyes.report(Progress("verify", done, total))
     return Proof(point, level, len(wanted), total, tuple(findings))
+
+
+def _check_of(level: int, opened: OpenedPoint) -> Callable[[Needed], object]:
+    store = opened.repository.store
+    if level == 0:
+        return lambda one: _present(store, one)
+    if level == 1:
+        return lambda one: _hash(store, one)
+    return _Decrypting(opened).check
 
 
 def _roll_findings(opened: OpenedPoint, point: str) -> list[Finding]:

@@ -1,0 +1,275 @@
+"""Each level proves what it says: whatever is done to an object, the level that looks at it finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+import pytest
+
+from drd.core import names
+from drd.core.seal import sha256
+from drd.errors import NotFoundError
+from drd.model import Changed, Json, Role
+from drd.testing.fakes import Inline
+from drd.work.history import Point
+from drd.work.restore import OpenedPoint
+from drd.work.verify import Eyes, Proof, damage_errors, needed, verify_objects, verify_source
+from tests.unit.work.world import BLOCK, CELL, IMAGE, World, fill
+
+EYES = Eyes(Inline(), Inline(), lambda _: None)
+LEVELS = [0, 1, 2]
+
+
+@pytest.fixture
+def world() -> World:
+    made = World(size=70 * CELL)
+    fill(made)
+    made.backup()
+    fill(made, seed=2, cells=range(3))
+    made.backup()
+    return made
+
+
+def verified(world: World, level: int, seq: int = 2) -> Proof:
+    return verify_objects(world.opened(seq), level, EYES, point=f"image@{seq}")
+
+
+def about(proof: Proof) -> set[str]:
+    return {one.about for one in proof.findings}
+
+
+def packs_of(world: World) -> list[str]:
+    return sorted(world.keys("p/"))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_whole_point_has_no_findings(world: World, level: int) -> None:
+    proof = verified(world, level)
+    assert proof.findings == ()
+    assert proof.objects == len(needed(world.opened(2))) > 3
+    assert proof.bytes == sum(one.size for one in needed(world.opened(2)))
+    assert damage_errors([proof]) == []
+
+
+def test_every_object_of_a_point_is_looked_at(world: World) -> None:
+    """Packs and tables, all of them: the second point needs everything that is there."""
+    assert {one.key for one in needed(world.opened(2))} == world.keys("p/") | world.keys("x/")
+    first = {one.key for one in needed(world.opened(1))}
+    assert first < world.keys("p/") | world.keys("x/")
+
+
+Damage: TypeAlias = Callable[[bytes], bytes]
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    changed = bytearray(data)
+    changed[at] ^= 1
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_missing_or_cut_pack_is_found_at_every_level(world: World, level: int) -> None:
+    first, second = packs_of(world)[:2]
+    world.store._objects.pop(first)
+    world.store.damage(second, world.store.get(second)[:-1])
+    proof = verified(world, level)
+    assert about(proof) == {first, second}
+    (error,) = damage_errors([proof])
+    assert error.exit_code == 11
+
+
+@pytest.mark.parametrize("prefix", ["p/", "x/"])
+@pytest.mark.parametrize("level", [1, 2])
+def test_one_bit_is_found_from_level_1_on(world: World, prefix: str, level: int) -> None:
+    for key in sorted(world.keys(prefix)):
+        right = world.store.get(key)
+        world.store.damage(key, flipped(right, -40))
+        if prefix == "p/":
+            assert verified(world, 0).findings == ()
+        assert about(verified(world, level)) == {key}
+        world.store.damage(key, right)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_version_put_over_an_object_is_no_damage(world: World, level: int) -> None:
+    """Hashes find the one that is meant."""
+    for key in world.keys("p/") | world.keys("x/"):
+        world.store.put(key, b"garbage")
+    assert verified(world, level).findings == ()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_manifests_that_are_gone_without_a_journal_are_findings(world: World, level: int) -> None:
+    key = names.manifest_key(world.ring.tenant, world.lineage, 1)
+    world.store._objects.pop(key)
+    assert about(verified(world, level)) == {key}
+
+
+def test_levels_0_and_1_need_no_data_key(world: World) -> None:
+    repository = world.repository(Role.BACKUP)
+    opened = world.opened(2)
+    blind = OpenedPoint(repository, opened.keys, opened.point)
+    opened.keys.repository = repository
+    for level in (0, 1):
+        assert verify_objects(blind, level, EYES, point="p").findings == ()
+
+
+# ── level 2: packs that hash as they should, and are wrong within ───────────────────────────────
+
+
+def other_header(data: bytes) -> bytes:
+    return flipped(data, 8 + 4 + 3 * 16)
+
+
+def other_epoch(data: bytes) -> bytes:
+    return flipped(data, 8 + 4 + 4 * 16 + 4 + 32 + 16 + 8)
+
+
+def first_frame(data: bytes) -> bytes:
+    return flipped(data, 12 + int.from_bytes(data[8:12], "big") + 5)
+
+
+def in_footer(data: bytes) -> bytes:
+    return flipped(data, -30)
+
+
+def one_frame_less(data: bytes) -> bytes:
+    frames = int.from_bytes(data[-12:-8], "big")
+    return data[:-12] + (frames - 1).to_bytes(4, "big") + data[-8:]
+
+
+def no_trailer(data: bytes) -> bytes:
+    return data[:-1] + b"?"
+
+
+def short(_: bytes) -> bytes:
+    return b"short"
+
+
+WITHIN: list[Damage] = [
+    other_header,
+    other_epoch,
+    first_frame,
+    in_footer,
+    one_frame_less,
+    no_trailer,
+    short,
+]
+
+
+@pytest.mark.parametrize("damage", WITHIN)
+def test_level_2_finds_what_hashes_cannot(
+    world: World, damage: Damage, rewritten: Callable[[OpenedPoint, str, bytes], None]
+) -> None:
+    """A host that was wrong when it wrote a pack also wrote down the hash of what was wrong."""
+    opened = world.opened(2)
+    key = packs_of(world)[0]
+    rewritten(opened, key, damage(world.store.get(key)))
+    assert verify_objects(opened, 1, EYES, point="p").findings == ()
+    assert about(verify_objects(opened, 2, EYES, point="p")) == {key}
+
+
+@pytest.fixture
+def rewritten(world: World) -> Callable[[OpenedPoint, str, bytes], None]:
+    """Put other bytes under a key, and their hash and size into the point's rows."""
+
+    def change(opened: OpenedPoint, key: str, data: bytes) -> None:
+        world.store.damage(key, data)
+        rows = opened.rows
+        pack_id = bytes.fromhex(key.rsplit("/", 1)[1])
+        opened._rows = replace(
+            rows,
+            rows=tuple(
+                replace(row, sha256=sha256(data), size=len(data)) if row.pack_id == pack_id else row
+                for row in rows.rows
+            ),
+        )
+
+    return change
+
+
+def test_a_table_that_lists_packs_and_is_gone_is_one_finding(world: World) -> None:
+    for key in world.keys("x/"):
+        world.store._objects.pop(key)
+    for level in LEVELS:
+        proof = verified(world, level)
+        assert len(proof.findings) == 1
+        assert proof.objects == 0
+
+
+# ── level 4 ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def against_source(world: World, seq: int) -> Proof:
+    found = world.source.found(IMAGE)
+    return verify_source(world.opened(seq), world.source, found, EYES, point=f"image@{seq}")
+
+
+def test_a_point_is_what_its_snapshot_holds(world: World) -> None:
+    proof = against_source(world, 2)
+    assert proof.findings == ()
+    assert proof.objects == 70
+
+
+def test_cells_that_differ_from_the_snapshot_are_named(world: World) -> None:
+    """Where the diff had missed a change; and only those."""
+    world.image.hidden.append(Changed(0, 70 * CELL))
+    world.image.write(5 * CELL + BLOCK, b"missed")
+    world.image.write(69 * CELL, b"missed")
+    world.backup()
+    proof = against_source(world, 3)
+    assert [(one.offset, one.length) for one in proof.findings] == [
+        (5 * CELL, CELL),
+        (69 * CELL, CELL),
+    ]
+    (error,) = damage_errors([proof])
+    assert "image@3" in error.about
+
+
+def test_a_hole_of_the_map_that_has_data_is_found() -> None:
+    world = World(size=3 * CELL)
+    world.backup()
+    world.image.hidden.append(Changed(0, 3 * CELL))
+    world.image.write(CELL, b"missed")
+    world.backup()
+    assert [one.offset for one in against_source(world, 2).findings] == [CELL]
+
+
+def test_a_shrunk_image_is_compared_to_its_end() -> None:
+    world = World(size=9 * CELL)
+    fill(world)
+    world.backup()
+    world.image.resize(2 * CELL + 5)
+    world.backup()
+    assert against_source(world, 2).findings == ()
+    world.image.resize(0)
+    world.backup()
+    assert against_source(world, 3).findings == ()
+
+
+def test_without_its_snapshot_a_point_cannot_be_compared(world: World) -> None:
+    with pytest.raises(NotFoundError):
+        against_source(world, 1)
+    opened = world.opened(2)
+    facts: dict[str, Json] = {**opened.point.facts, "snapshot": {}}
+    opened.point = Point(opened.point.key, opened.point.manifest, facts)
+    found = world.source.found(IMAGE)
+    with pytest.raises(NotFoundError, match="names no snapshot"):
+        verify_source(opened, world.source, found, EYES, point="p")
+
+
+def test_a_pack_that_the_point_does_not_reach_is_not_needed() -> None:
+    """Its row may stand in a table until the next merge."""
+    world = World(size=CELL)
+    world.knobs = replace(world.knobs, fanout=3)
+    unneeded = 0
+    for seed in range(12):
+        fill(world, seed=seed)
+        opened = world.opened(world.backup().seq)
+        packs = {one.row.ordinal for one in needed(opened) if one.row is not None}
+        assert seed + 1 in packs
+        unneeded += len({row.ordinal for row in opened.rows.rows} - packs)
+        assert verify_objects(opened, 2, EYES, point="p").findings == ()
+    assert unneeded
