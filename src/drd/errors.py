@@ -21,6 +21,7 @@ EXIT_CODES: Final[dict[int, str]] = {
     13: "store unreachable or access denied",
     14: "source unreachable or access denied",
     15: "refused for safety",
+    130: "interrupted (Ctrl-C, SIGTERM); what was not committed is not visible",
 }
 
 
@@ -140,6 +141,14 @@ class RefusedError(DrdError):
     exit_code = 15
     code = "refused"
     next_step = "nothing was changed; see docs/exit-codes.md, code 15"
+
+
+class StoppedError(DrdError):
+    """Somebody wants drd to stop: Ctrl-C, or SIGTERM. Exits as a shell tells of the signal."""
+
+    exit_code = 130
+    code = "interrupted"
+    next_step = "run it again: it goes on from the last point that was committed"
 
 
 class CrashError(BaseException):

@@ -59,6 +59,7 @@ class Site:
         self.sheet = folder / "drd.key.sheet.txt"
         self.state = folder / "state"
         self.images = folder / "images"
+        self.s3_extra = ""
         self.images.mkdir(parents=True, exist_ok=True)
         self.sources = f'[source.disks]\ntype = "device"\npaths = ["{self.images}/*.img"]\n'
 
@@ -89,7 +90,7 @@ class Site:
             (self.folder / f"s3.{name}").write_text(value)
         return (
             f'[repository.s3]\nendpoint = "{self.bucket.endpoint}"\n'
-            'access_key_file = "s3.access"\nsecret_key_file = "s3.secret"\n'
+            'access_key_file = "s3.access"\nsecret_key_file = "s3.secret"\n' + self.s3_extra
         )
 
     def made(self) -> Site:

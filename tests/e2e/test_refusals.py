@@ -187,7 +187,8 @@ def test_the_sheet_of_another_repository(filled: Site) -> None:
 
 # ── 13: store ───────────────────────────────────────────────────────────────────────────────────
 def test_a_store_that_cannot_be_reached(minio_site: Site) -> None:
-    text = minio_site.config.read_text()
+    minio_site.s3_extra = "patience_s = 2.0\n"
+    text = minio_site.configure().read_text()
     assert minio_site.bucket
     minio_site.config.write_text(text.replace(minio_site.bucket.endpoint, "http://127.0.0.1:9"))
     fails(minio_site, 13, ("ls",), about=minio_site.url)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from drd.cli import shapes
-from drd.cli.common import Call, verb
+from drd.cli.common import Call, stopped, verb
 from drd.cli.output import Reply
-from drd.errors import DrdError, NotFoundError
+from drd.errors import DrdError, NotFoundError, StoppedError
 
 if TYPE_CHECKING:
     from drd.model import Found
@@ -39,12 +39,16 @@ def backup(call: Call, names: tuple[str, ...]) -> Reply:
         points = []
         for source, found in chosen:
             try:
-                result = back_up(bench, source, found)
+                result = back_up(house.tuned(bench, source), source, found)
             except DrdError as error:
                 if not error.about or AN_ID.fullmatch(error.about):
                     error.about = found.label
                 reply.errors.append(error)
                 continue
+            except KeyboardInterrupt as stop:
+                reply.errors.append(stopped(stop, found.label))
+                reply.forced_exit = StoppedError.exit_code
+                break
             points.append(result)
             reply.warnings += [f"{found.label}: {warning}" for warning in result.warnings]
         reply.warnings += repository.warnings

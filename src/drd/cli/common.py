@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec
 import click
 
 from drd.cli.output import Reply, say
-from drd.errors import EXIT_CODES, DrdError
+from drd.errors import EXIT_CODES, DrdError, StoppedError
 
 if TYPE_CHECKING:
     from drd.wiring import House, Reach
@@ -32,7 +32,7 @@ LISTS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The lists of each command's JSON object: a program that reads it need not ask for them first."""
 
-EXITS = "\b\nExit codes:\n" + "\n".join(f"  {code:>2}  {text}" for code, text in EXIT_CODES.items())
+EXITS = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in EXIT_CODES.items())
 
 
 @dataclass(slots=True)
@@ -132,6 +132,14 @@ def sheet_options(command: Callable[P, Any]) -> Callable[P, Any]:
     return command
 
 
+def stopped(stop: KeyboardInterrupt, about: str = "") -> StoppedError:
+    """Ctrl-C or SIGTERM as an error; notes on the way up tell what was left behind."""
+    left = "; ".join(getattr(stop, "__notes__", ()))
+    return StoppedError(
+        "interrupted; what was not committed is not visible", about=about, hint=left
+    )
+
+
 def _unexpected(error: Exception) -> DrdError:
     """A bug of drd's own: told in one line, in full where asked for."""
     if os.environ.get("DRD_TRACEBACK"):
@@ -153,6 +161,8 @@ def verb(function: Callable[..., Reply]) -> Callable[..., None]:
             reply = function(call, *args, **kwargs)
         except DrdError as error:
             reply = Reply(errors=[error], warnings=call.warnings)
+        except KeyboardInterrupt as stop:
+            reply = Reply(errors=[stopped(stop)], warnings=call.warnings)
         except Exception as error:  # noqa: BLE001 - the last door: an operator gets no traceback
             reply = Reply(errors=[_unexpected(error)], warnings=call.warnings)
         if not reply.lists:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
-from typing import Final, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -13,10 +15,7 @@ from drd import __version__
 from drd.cli import backup, catalogue, doctor, ls, policy, restore, setup, snapshots, verify
 from drd.cli.common import EXITS, LISTS, Call, shared_options
 from drd.cli.output import Reply, say
-from drd.errors import UsageError
-
-INTERRUPTED: Final = 130
-"""What a shell makes of SIGINT."""
+from drd.errors import StoppedError, UsageError
 
 MAP = """\
 Back up Ceph RBD images and block devices, encrypted, to S3 or a directory; restore them; prove it.
@@ -66,19 +65,28 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     given = list(sys.argv[1:] if arguments is None else arguments)
     call = Call()
     try:
-        code = drctl.main(given, prog_name="drctl", standalone_mode=False, obj=call)
+        with _sigterm_is_ctrl_c():
+            code = drctl.main(given, prog_name="drctl", standalone_mode=False, obj=call)
     except click.exceptions.Exit as stop:
         code = stop.exit_code
-    except click.Abort:
-        code = INTERRUPTED
+    except (click.Abort, KeyboardInterrupt):  # before a verb began, or twice: too late to be tidy
+        click.echo("interrupted", err=True)
+        code = StoppedError.exit_code
     except click.ClickException as error:
         code = _wrong_usage(error, call, given)
-    except KeyboardInterrupt:
-        click.echo("interrupted; what was not committed is not visible", err=True)
-        code = INTERRUPTED
     except BrokenPipeError:
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+@contextmanager
+def _sigterm_is_ctrl_c() -> Iterator[None]:
+    """A service that is stopped ends as tidily as a command that is interrupted."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _wrong_usage(error: click.ClickException, call: Call, given: Sequence[str]) -> int:

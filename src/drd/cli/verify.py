@@ -60,12 +60,36 @@ def verify(call: Call, names: tuple[str, ...], level: str, *, every: bool) -> Re
             except DrdError as error:
                 error.about = error.about or f"{info.name}@{info.seq}"
                 reply.errors.append(error)
+        _look_besides(repository, points, reply, named=bool(names), chosen=chosen)
         warn_of_strangers(repository, dict.fromkeys(info.lineage for info in chosen))
         _tell(reply, proofs)
         reply.warnings = repository.warnings
         return reply
     finally:
         house.close()
+
+
+def _look_besides(
+    repository: Repository,
+    points: Sequence[PointInfo],
+    reply: Reply,
+    *,
+    named: bool,
+    chosen: Sequence[PointInfo],
+) -> None:
+    """Lineages that nothing opens, the reader, and the slots of the chosen lineages."""
+    from drd.work import besides, gaps  # noqa: PLC0415
+
+    unknown = [error for error in reply.errors if isinstance(error, NotFoundError)]
+    shut = list(gaps.locked(repository, points)) if unknown or not named else []
+    if shut:  # what was not found may be what cannot be opened
+        reply.errors = [error for error in reply.errors if error not in unknown] + list(shut)
+    try:
+        besides.check_reader(repository)
+    except IntegrityError as error:
+        reply.errors.append(error)
+    for lineage, name in dict.fromkeys((info.lineage, info.name) for info in chosen):
+        repository.warnings.extend(besides.slots_wanting(repository, lineage, name))
 
 
 class _Chosen:
@@ -210,8 +234,9 @@ def _tell(reply: Reply, proven: Sequence[tuple[PointInfo, Proof]]) -> None:
                 hint="restore another point, or this one with --best-effort",
             )
         )
-    # Damage in one point is damage, however many others are good.
-    reply.done = 0 if bad else len(proofs)
+    # Damage in one point, or beside them, is damage, however many others are good.
+    damaged = any(isinstance(error, IntegrityError) for error in reply.errors)
+    reply.done = 0 if damaged else len(proofs)
 
 
 def _proof(info: PointInfo, proof: Proof) -> Row:

@@ -83,6 +83,7 @@ class S3(Section):
     ca_bundle: FilePath | None = None
     connect_timeout_s: float = Field(default=10.0, gt=0, le=600)
     read_timeout_s: float = Field(default=60.0, gt=0, le=3600)
+    patience_s: float = Field(default=180.0, gt=0, le=3600)
     transfers: int = Field(default=8, ge=4, le=16)
 
     @model_validator(mode="after")

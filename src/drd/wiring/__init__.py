@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from drd import __version__
@@ -32,7 +33,7 @@ from drd.stores.local import LocalStore
 from drd.stores.metered import MeteredStore
 from drd.stores.retrying import Patience, RetryingStore
 from drd.stores.s3 import S3Settings, S3Store
-from drd.wiring.place import Place
+from drd.wiring.place import Place, blame_format
 from drd.work.bench import Bench, Knobs
 from drd.work.held import needed_ids
 from drd.work.listing import known_points
@@ -87,6 +88,7 @@ class House:
         self._reach = reach
         self.warnings: list[str] = []
         self.report: Report = report or (lambda _progress: None)
+        self._closing = Event()
         self._bare: Store | None = None
         self._metered: MeteredStore | None = None
         self._catalogue: SqliteCatalogue | None = None
@@ -94,7 +96,8 @@ class House:
         self._sources: dict[str, Source] = {}
 
     def close(self) -> None:
-        """Let go of threads and files."""
+        """Let go of threads and files; nobody goes on waiting for a store that does not answer."""
+        self._closing.set()
         for pool in self._pools:
             pool.shutdown(wait=True, cancel_futures=True)
         if self._catalogue is not None:
@@ -112,7 +115,10 @@ class House:
     def store(self, *, cached: bool = True) -> Store:
         """The repository's store: retried, metered, and with a cache of tables where asked for."""
         if self._metered is None:
-            self._metered = MeteredStore(RetryingStore(self._bare_store()))
+            retrying = RetryingStore(
+                self._bare_store(), patience=self._patience(), wait=self._closing.wait
+            )
+            self._metered = MeteredStore(retrying)
         if not cached or self.config is None:
             return self._metered
         return CachedStore(self._metered, self._state(self.config.repository.url) / "tables")
@@ -126,7 +132,15 @@ class House:
 
     def first_contact(self, *, make: bool = False) -> Store:
         """The store for its first requests: soon at its wits' end. *make*: a folder may be new."""
-        return RetryingStore(self._bare_store(make=make), patience=FIRST_CONTACT)
+        total_s = min(FIRST_CONTACT.total_s, self._patience().total_s)
+        return RetryingStore(
+            self._bare_store(make=make), patience=replace(FIRST_CONTACT, total_s=total_s)
+        )
+
+    def _patience(self) -> Patience:
+        """How long to try again once the store has answered."""
+        s3 = self.config.repository.s3 if self.config else None
+        return Patience(total_s=s3.patience_s) if s3 else Patience()
 
     def _bare_store(self, *, make: bool = False) -> Store:
         if self._bare is None:
@@ -203,6 +217,9 @@ class House:
         place = self._place()
         try:
             opened = open_repository(self.first_contact(), ring)
+        except NotFoundError as error:
+            blame_format(self.first_contact(), ring, error)
+            raise
         except RefusedError as error:
             error.about = self._whole(error.about)
             if place is not None:
@@ -326,6 +343,13 @@ class House:
             tools=tools,
         )
 
+    def tuned(self, bench: Bench, source: Source) -> Bench:
+        """*bench* with what the section of *source* decides."""
+        section = self.need_config().source[source.name]
+        if not isinstance(section, RbdSource):
+            return bench
+        return replace(bench, knobs=replace(bench.knobs, sample_cells=section.sample_cells))
+
     def store_checks(self) -> list[tuple[str, Callable[[Store], None]]]:
         """The conformance suite of stores, for ``doctor``: name and check, which may assert."""
         from drd.testing.store_conformance import CHECKS  # noqa: PLC0415 - doctor alone needs it
@@ -382,6 +406,7 @@ def ceph_access(config: RbdSource) -> CephAccess:
         keyring=str(config.keyring) if config.keyring else None,
         osd_timeout_s=int(config.op_timeout_s),
         mon_timeout_s=int(config.op_timeout_s),
+        mount_timeout_s=config.op_timeout_s,
     )
 
 

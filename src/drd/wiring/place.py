@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drd.core import names, seal
-from drd.core.trust import FORMAT, decode_document, read_format
-from drd.errors import DrdError, KeyAccessError
+from drd.core.trust import FORMAT, TRUST, decode_document, read_format
+from drd.errors import DrdError, IntegrityError, KeyAccessError
 from drd.ports import KeyRing, Store
 
 
@@ -57,3 +57,23 @@ class Place:
             return bytes.fromhex(self.file.read_text())
         except (OSError, ValueError):
             return None
+
+
+def blame_format(store: Store, ring: KeyRing, refusal: DrdError) -> None:
+    """Tell a repository whose format document is gone from a place where there never was one.
+
+    Raises:
+        IntegrityError: the root of these keys signed a trust document here.
+    """
+    for listed in store.list(names.TRUST_PREFIX):
+        try:
+            document = decode_document(store.get(listed.key), TRUST)
+        except DrdError:
+            continue
+        if ring.root_fingerprint in (None, seal.sha256(document.signer)):
+            key = names.format_key(1)
+            raise IntegrityError(
+                "the repository of these keys is here, and its format document is damaged or gone",
+                about=f"{store.url}/{key}",
+                hint=f"put {key} back: an older version of it, or from a copy of the bucket",
+            ) from refusal

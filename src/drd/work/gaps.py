@@ -12,9 +12,10 @@ from collections.abc import Container, Iterator, Sequence
 from drd.core import names
 from drd.core.manifest import MAGIC
 from drd.core.selectors import Selector, choose
-from drd.errors import IntegrityError, NotFoundError
+from drd.errors import IntegrityError, KeyAccessError, NotFoundError, ObjectMissingError
 from drd.model import PointInfo
-from drd.work.history import read_manifest
+from drd.work.history import open_point, read_manifest
+from drd.work.lineagekeys import load_keys
 from drd.work.listing import find_lineage
 from drd.work.repository import Repository
 
@@ -30,6 +31,7 @@ def find_whole(
     Raises:
         NotFoundError: no lineage has that name or id.
         IntegrityError: none has, and some have no manifest that can be read.
+        KeyAccessError: none has, and some have manifests that cannot be opened.
     """
     try:
         return find_lineage(points, selector)
@@ -45,7 +47,47 @@ def find_whole(
                     about=names.manifest_key(repository.tenant, bytes.fromhex(folder), seq),
                     hint="the next backup of the image begins anew",
                 ) from error
+        for reason in locked(repository, points):
+            raise reason from error
         raise
+
+
+def locked(
+    repository: Repository, points: Sequence[PointInfo]
+) -> Iterator[IntegrityError | KeyAccessError]:
+    """What keeps a lineage shut: it has a manifest that verifies, none is among *points*, and its
+    keys do not open it. Its name is not known either: names are sealed.
+    """
+    readable = {one.lineage.hex() for one in points}
+    for folder in repository.store.folders(f"m/{repository.tenant.hex()}/"):
+        if folder in readable or not names.is_id(folder):
+            continue
+        reason = _reason(repository, bytes.fromhex(folder))
+        if reason is not None:
+            yield reason
+
+
+def _reason(repository: Repository, lineage: bytes) -> IntegrityError | KeyAccessError | None:
+    keys = load_keys(repository, lineage)
+    for listed in repository.store.list(names.manifest_folder(repository.tenant, lineage)):
+        place = names.parse_manifest_key(listed.key)
+        if place is None:
+            continue
+        try:
+            manifest = read_manifest(repository, lineage, place[2])
+        except (IntegrityError, ObjectMissingError):
+            continue
+        try:
+            open_point(manifest, keys)
+        except (IntegrityError, KeyAccessError) as error:
+            error.about = names.key_folder(repository.tenant, lineage)
+            error.hint = (
+                "put what lay there back: older versions of the objects, or from a copy of the bucket; "
+                "or try another holder of the keys (--sheet)"
+            )
+            return error
+        return None
+    return None
 
 
 def choose_whole(

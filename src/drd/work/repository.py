@@ -79,7 +79,11 @@ def open_repository(store: Store, ring: KeyRing) -> Repository:
     found, _ = _documents(store, names.TRUST_PREFIX, TRUST, accept=of_same_root, warnings=warnings)
     trusts = [read_trust(one, known.root) for one in found]
     if not trusts:
-        raise IntegrityError("the repository has no trust document", about=store.url)
+        raise IntegrityError(
+            "the repository has no trust document, or none that is whole",
+            about=f"{store.url}/{names.trust_key(1)}",
+            hint="put it back: an older version of it, or from a copy of the bucket",
+        )
     trust = trusts[0]
     if trust.repository != known.repository:
         raise IntegrityError("trust belongs to another repository", about=store.url)

@@ -201,8 +201,10 @@ def restore(opened: OpenedPoint, target: Target, hands: Hands, *, best_effort: b
             told = f"{error.hint}; " if error.hint else ""
             error.hint = f"{told}what was written so far lies at {left}, to be removed"
         raise
-    except BaseException:
-        target.abandon()
+    except BaseException as stop:
+        left = target.abandon()
+        if left:
+            stop.add_note(f"what was written so far lies at {left}, to be removed")
         raise
     return outcome
 
