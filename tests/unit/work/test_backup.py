@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 from typing_extensions import override
 
-from drd.core import names
+from drd.core import hybrid, names, pack, seal
+from drd.core import manifest as manifests
 from drd.core.sections import Item
 from drd.errors import CrashError, DrdError, IntegrityError, RefusedError, SourceError
 from drd.model import IMAGE_GEOMETRY, Changed, Found, PointKind
@@ -305,3 +306,84 @@ def test_an_image_over_two_windows_is_backed_up_and_restored() -> None:
     assert result.kind is PointKind.FULL
     world.check()
     assert not issubclass(CrashError, DrdError)
+
+
+# ── sizes that come and go ──────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("size", [0, CELL, 3 * CELL + 5, 4 * CELL + BLOCK])
+def test_what_was_cut_off_does_not_come_back(size: int) -> None:
+    """A shrink paints ZERO, to the byte: the source says nothing of what lies beyond its end."""
+    world = World(size=8 * CELL)
+    world.image.write(0, b"x" * 8 * CELL)
+    world.backup()
+    world.image.resize(size)
+    world.backup()
+    world.image.resize(8 * CELL)
+    world.backup()
+    world.check()
+
+
+def test_an_end_that_moved_between_two_snapshots_is_looked_at() -> None:
+    """Shrunk and grown again unseen, or the diff silent of the cell in which the image ended."""
+    world = World(size=2 * CELL + 100)
+    world.image.write(0, b"x" * (2 * CELL + 100))
+    world.backup()
+    world.image.hidden.append(Changed(0, 9 * CELL))
+    for size in (2 * CELL + 50, 2 * CELL + 200, CELL + 7, 5 * CELL):
+        world.image.resize(size)
+        world.backup()
+    world.check()
+
+
+# ── fresh for each object ───────────────────────────────────────────────────────────────────────
+
+
+def salts_of(world: World) -> list[bytes]:
+    """The salt of every sealed object in the bucket: tables, footers, sealed parts of manifests."""
+    found = []
+    for key in world.keys("x/"):
+        data = world.store.get(key)
+        found.append(seal.decode_header(data, kind=data[4:8]).salt)
+    for key in world.keys("p/"):
+        data = world.store.get(key)
+        footer = data[pack.decode_trailer(data[-pack.TRAILER_BYTES :]).footer_offset :]
+        found.append(seal.decode_header(footer, kind=pack.FOOTER).salt)
+    for key in world.keys("m/"):
+        sealed = manifests.decode_manifest(world.store.get(key)).sealed
+        found.append(seal.decode_header(sealed, kind=manifests.SEALED).salt)
+    return found
+
+
+def test_every_sealed_object_has_a_salt_of_its_own() -> None:
+    """One salt twice is one key twice, and nonces count from 0 under each. So it is across a crash."""
+    world = World(size=140 * CELL)
+    world.knobs = replace(world.knobs, fanout=3, partial_packs=2, pack_size=16 * BLOCK)
+    for seed in range(5):
+        fill(world, seed=seed)
+        world.backup_until(9)
+        world.backup()
+    found = salts_of(world)
+    assert len(found) > 30
+    assert len(set(found)) == len(found)
+
+
+def test_every_run_has_a_data_key_of_its_own(world: World) -> None:
+    """And it is nowhere but sealed to the generation."""
+    fill(world, seed=2)
+    world.backup()
+    opened = world.opened(2)
+    private, secrets = opened.keys.private(1), []
+    for epoch in opened.rows.epochs:
+        info = pack.epoch_info(opened.keys.scope, 1, epoch.epoch_id)
+        secrets.append(hybrid.open_with(private, info, epoch.sealed_key))
+    assert len(set(secrets)) == len(secrets) == 2
+    whole = b"".join(world.store.get(key) for key in world.keys(""))
+    assert not any(secret in whole for secret in (*secrets, private, opened.keys.metadata(1)))
+
+
+def test_all_points_of_a_lineage_have_one_digest_key(world: World) -> None:
+    """It outlives every manifest: with another one no stored digest would mean anything."""
+    fill(world, seed=2)
+    world.backup()
+    assert world.opened(1).point.text("digest_key") == world.opened(2).point.text("digest_key")
