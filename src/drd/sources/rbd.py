@@ -213,13 +213,17 @@ class RbdSource:
         cluster = self._cluster
         ioctx = self._entered(stack, place, about)
 
-        def at(one: Listed) -> Any:
+        present = Snapshots(cluster, self._settings.pool, place, about=about).present
+
+        def at(one: Listed) -> OpenSnapshot:
             image = stack.enter_context(cluster.image(ioctx, place.image_id, about=about))
             with cluster.calls(about=f"{about}@{one.name}", missing="the snapshot is gone"):
                 image.set_snap_by_id(one.number)
-            return image
+            snapshot = as_snapshot(cluster, image, one, about=about)
+            return OpenSnapshot(snapshot, image, about, present)
 
-        new, old = at(chosen), at(base) if base is not None else None
+        opened, based = at(chosen), at(base) if base is not None else None
+        new, old = opened.image, based.image if based else None
         known = listed(cluster, new, about=about)
         head = stack.enter_context(cluster.image(ioctx, place.image_id, about=about))
         with cluster.calls(about=about):
@@ -231,10 +235,8 @@ class RbdSource:
         return RbdFrozen(
             cluster,
             self._settings,
-            new=OpenSnapshot(as_snapshot(cluster, new, chosen, about=about), new, about),
-            base=None
-            if base is None
-            else OpenSnapshot(as_snapshot(cluster, old, base, about=about), old, about),
+            new=opened,
+            base=based,
             diff=Diff(new, old, since=since, layout=Layout(period, chosen.size), trust=trust),
             facts=facts,
         )

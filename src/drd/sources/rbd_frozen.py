@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -14,16 +14,21 @@ from drd.sources.rbd_cluster import Cluster
 from drd.sources.rbd_diff import Diff
 from drd.sources.rbd_reading import Reader
 from drd.sources.rbd_settings import RbdSettings
+from drd.sources.rbd_snapshots import Listed
 from drd.sources.windowed import Pace, Window, in_order
+
+Present = Callable[[], Sequence[Listed]]
+"""The snapshots that the image has now, asked anew: an open handle goes on with what it knew."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSnapshot:
-    """A snapshot, the handle that is open at it, and what the image is called."""
+    """A snapshot, the handle that is open at it, what the image is called, and what it has now."""
 
     snapshot: Snapshot
     image: Any
     about: str
+    present: Present
 
 
 class RbdFrozen:
@@ -73,9 +78,28 @@ class RbdFrozen:
             return self._diff.changed(offset, length)
 
     def read(self, wanted: Iterable[ReadAt]) -> Iterator[tuple[ReadAt, Buffer]]:
-        """Read in the order asked, many in flight."""
+        """Read in the order asked, many in flight; at the end, prove that it was the snapshot.
+
+        Raises:
+            SourceError: a read failed, or a snapshot was removed meanwhile.
+        """
         about = self._new.about
-        return in_order(wanted, self._start, self._window, about=about, pace=self._pace)
+        yield from in_order(wanted, self._start, self._window, about=about, pace=self._pace)
+        self._must_be_there()
+
+    def _must_be_there(self) -> None:
+        """From a snapshot that somebody removed librbd reads zeros and lists no changes, and says
+        nothing of it. So what was read counts only when the snapshots are there afterwards.
+        """
+        there = {str(one.number) for one in self._new.present()}
+        for one in (self._new, self._base):
+            if one is not None and one.snapshot.id not in there:
+                raise SourceError(
+                    "the snapshot was removed while it was being read",
+                    about=f"{one.about}@{one.snapshot.name}",
+                    hint="no point was made of it; see who removes snapshots called drd.*, and run "
+                    "the backup again",
+                )
 
     def _start(self, offset: int, length: int, base: bool) -> Future[Buffer]:  # noqa: FBT001
         reader = self._base_reader if base else self._reader

@@ -9,7 +9,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from drd.model import BackupResult, Buffer, Found, Role
+from drd.model import BackupResult, Buffer, Found, PointKind, Role
 from drd.ports import Source, Store, Target
 from drd.testing.fakes import Inline, MemoryCatalogue, MemoryRing, SteppingClock
 from drd.testing.repository import SMALL, Workshop, make_repository
@@ -17,7 +17,7 @@ from drd.testing.sources import MemoryTarget
 from drd.testing.stores import MemoryStore
 from drd.work.backup import backup
 from drd.work.bench import Knobs
-from drd.work.history import Point, open_point, read_manifest
+from drd.work.history import Point, learn, open_point, read_manifest
 from drd.work.lineagekeys import load_keys
 from drd.work.repository import open_repository
 from drd.work.restore import Hands, OpenedPoint, restore
@@ -89,6 +89,11 @@ class Points:
         keys = load_keys(repository, result.lineage)
         point = open_point(read_manifest(repository, result.lineage, result.seq), keys)
         return OpenedPoint(repository, keys, point)
+
+    def full(self) -> int:
+        """How many recovery points there are."""
+        known = learn(open_repository(self.store, self.ring), MemoryCatalogue())
+        return sum(one.kind is PointKind.FULL for one in known)
 
     def restored(self, result: BackupResult) -> bytes:
         """What a point restores to, proven by its root digest."""

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from drd.errors import CrashError, NotFoundError, StoreError
+from drd.errors import CrashError, NotFoundError, SourceError, StoreError
 from drd.model import BackupResult, Found
+from drd.ports import FreezeOrder
 from drd.sources.rbd import RbdSettings, RbdSource
 from drd.sources.rbd_cluster import Cluster
+from drd.sources.rbd_frozen import RbdFrozen
 from drd.sources.rbd_target import RbdAddress, RbdTarget
 from lab.ceph import Ceph
 from tests.integration.sources.conftest import SIZE, Images
@@ -208,6 +210,32 @@ def test_only_blocks_that_differ_are_put(points: Points) -> None:
     assert result.bytes_changed == BLOCK
     assert result.bytes_uploaded < 2 * CELL
     assert result.warnings == ()
+
+
+@pytest.mark.parametrize("going", [0, -1], ids=["base", "new"])
+def test_a_snapshot_that_goes_while_it_is_read_ends_the_run(points: Points, going: int) -> None:
+    """From a snapshot that is gone librbd reads zeros, and says nothing."""
+
+    class Robbed(RbdSource):
+        """Somebody else removes one of drd's snapshots before it is read."""
+
+        @override
+        @contextmanager
+        def freeze(self, found: Found, order: FreezeOrder) -> Iterator[RbdFrozen]:
+            with super().freeze(found, order) as frozen:
+                ours = [one.name for one in points.images.snapshots("disk") if one.ours]
+                remove_base(points, ours[going])
+                yield frozen
+
+    unharmed = points.source
+    points.source = Robbed("vms", RbdSettings(pool=points.images.pool), points.images.cluster)
+    noise(points.images)
+    with pytest.raises(SourceError, match="removed while"):
+        points.backup()
+    assert points.full() == 1
+    points.source = unharmed
+    points.right()
+    assert len(points.snapshots()) == 1
 
 
 # ── a diff that lies ────────────────────────────────────────────────────────────────────────────
