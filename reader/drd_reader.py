@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import argparse
 import hmac
-import html
 import json
 import os
 import re
@@ -158,10 +157,10 @@ class Bucket(Store):  # S3 with GET alone, path-style, AWS Signature Version 4
             text = self.get(f"/{bucket}", query).decode()
             for entry in re.findall("<Version>(.*?)</Version>", text, re.DOTALL):
                 field = dict(re.findall("<(Key|VersionId)>([^<]*)<", entry))
-                key = html.unescape(field["Key"]).removeprefix(prefix)
+                key = field["Key"].removeprefix(prefix)
                 found.setdefault(key, []).insert(0, field["VersionId"])  # S3 has the newest first
             for name, mark in re.findall("<Next(Key|VersionId)Marker>([^<]+)<", text):
-                query[f"{name.lower().replace('id', '-id')}-marker"] = html.unescape(mark)
+                query[f"{name.lower().replace('id', '-id')}-marker"] = mark
         return found
 
     def read(self, key: str, version: str, start: int = 0, length: int = -1) -> bytes:
@@ -491,7 +490,8 @@ def main() -> int:
                 print(f"{x.lineage.ids[2].hex()} {x.at:%FT%TZ} {x.size:15} {x.name}@{x.seq}")
     except (OSError, *BAD) as bad:
         say(f"failed: {bad!s}" if str(bad) else f"failed: {bad!r}")
-        code = 13 if isinstance(bad, ConnectionError) else 1 if isinstance(bad, OSError) else code
+        code = 1 if isinstance(bad, OSError) and code == 11 else code
+        code = 13 if isinstance(bad, ConnectionError) else code
         return int(getattr(bad, "code", code))
     return 0
 
