@@ -23,8 +23,8 @@ from typing import Final
 
 from drd.core import seal
 from drd.core.coding import Reader, Writer, lp
+from drd.core.kinds import TableKind
 from drd.core.seal import Scope, SealOrder
-from drd.core.tables import TableKind
 from drd.core.trust import Trust, may_sign, verify_signature
 from drd.errors import IntegrityError
 from drd.model import ID_BYTES, KEY_BYTES, Buffer, Json, PointKind

@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from drd.core.kinds import TableKind
 from drd.core.manifest import Reference
-from drd.core.tables import TableKind
 
 FANOUT: Final = 32
 ROLL_CHANGES: Final = 64

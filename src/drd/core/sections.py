@@ -25,11 +25,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from drd.core.coding import (
+from drd.core.coding import Reader, Writer
+from drd.core.columns import (
     Column,
-    Reader,
     Wide,
-    Writer,
     decode_column,
     decode_wide,
     encode_column,

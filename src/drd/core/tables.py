@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
 from drd.core import seal
-from drd.core.coding import Reader, Writer, decode_column, encode_column
+from drd.core.coding import Reader, Writer
+from drd.core.columns import decode_column, encode_column
 from drd.core.compress import Compressor, Decompressor
+from drd.core.kinds import TableKind as TableKind  # noqa: PLC0414 - part of this module for others
 from drd.core.pack import Epoch
 from drd.core.seal import Opener, SealedHeader, SealOrder
 from drd.core.sections import What
@@ -27,17 +28,6 @@ from drd.errors import IntegrityError
 from drd.model import ID_BYTES, KEY_BYTES, Buffer
 
 MAX_CLEAR: Final = 1 << 28
-
-
-class TableKind(IntEnum):
-    """Kinds of ``x/`` objects, as references in manifests number them."""
-
-    RUN = 1
-    SHARD = 2
-    DIGESTS = 3
-    ITEMS = 4
-    PACKS = 5
-    ROLL = 6
 
 
 MAGIC: Final[Mapping[TableKind, bytes]] = {

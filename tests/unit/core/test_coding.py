@@ -10,16 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drd.core.coding import (
+from drd.core.coding import Reader, Writer, lp
+from drd.core.columns import (
     Column,
-    Reader,
     Wide,
-    Writer,
     decode_column,
     decode_wide,
     encode_column,
     encode_wide,
-    lp,
 )
 from drd.errors import IntegrityError
 from tests.unit.core.adversary import assert_strict

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drd.core.coding import encode_column, encode_wide
+from drd.core.columns import encode_column, encode_wide
 from drd.core.sections import (
     CellDigests,
     FrameTable,

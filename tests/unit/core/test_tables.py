@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drd.core import seal, tables
-from drd.core.coding import Writer, encode_column
+from drd.core.coding import Writer
+from drd.core.columns import encode_column
 from drd.core.sections import What
 from drd.core.tables import (
     MAGIC,
