@@ -21,6 +21,7 @@ from tests.integration.sources.conftest import SIZE, Images, access_of, caps
 
 ORDER = FreezeOrder(bytes(range(16)), b"12345678")
 SHORT_S = 1.0
+STEP = 4096
 
 
 def hasty(ceph: Ceph) -> CephAccess:
@@ -79,13 +80,28 @@ def test_a_cluster_away_in_the_middle_of_a_read_ends_it(images: Images, ceph: Ce
     images.make("disk")
     images.write("disk", 0, b"f" * SIZE)
     source = images.source(access=access)
-    step = 4096
     with source.freeze(source.discover()[0], ORDER) as frozen:
-        answers = frozen.read(ReadAt(at, step) for at in range(0, SIZE, 2 * step))
+        answers = frozen.read(ReadAt(at, STEP) for at in range(0, SIZE, 2 * STEP))
         next(answers)
         with away(ceph):
             error = ends_in_time(lambda: list(answers), access)
         assert error.about.startswith("vms/disk")
+    source.close()
+
+
+def test_many_reads_are_under_way_at_once(images: Images, ceph: Ceph) -> None:
+    """While nobody answers, all of them are asked for; then each gets its own bytes."""
+    images.make("disk")
+    parts = [bytes([number]) * STEP for number in range(1, 33)]
+    images.write("disk", 0, b"".join(parts))
+    source = images.source()
+    with source.freeze(source.discover()[0], ORDER) as frozen:
+        with away(ceph):
+            begun = time.monotonic()
+            reads = [frozen._start(number * STEP, STEP, False) for number in range(32)]  # noqa: FBT003
+            assert time.monotonic() - begun < 1.0
+            assert not any(read.done() for read in reads)
+        assert [bytes(read.result(20)) for read in reads] == parts
     source.close()
 
 
