@@ -85,6 +85,7 @@ class Place:
     @cached_property
     def lab(self) -> Lab:
         """Ceph and MinIO, started when first asked for; gone when all ends, however it ends."""
+        install_tools()
         self.say("starting Ceph and MinIO")
         # The path must be short, for Ceph's sockets, and no tmpfs, for its disks.
         lab = Lab(Path(tempfile.mkdtemp(prefix="drdbench-", dir="/var/tmp")))
@@ -105,6 +106,7 @@ class Place:
         """
         path = self.scratch / f"ext4-{size // MIB}-{used // MIB}.img"
         if not path.exists():
+            install_tools()
             self.say(f"making a file system of {size // MIB} MiB with {used // MIB} MiB of files")
             tree = self.folder("tree")
             _link_files(tree, used)

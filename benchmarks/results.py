@@ -25,7 +25,7 @@ def keep(file: Path, name: str, row: Row) -> None:
     half.rename(file)
 
 
-def has(whole: Row, name: str, commit: str, quick: bool) -> bool:  # noqa: FBT001 - one of its keys
+def has(whole: Row, name: str, commit: str, *, quick: bool) -> bool:
     """Whether *name* was measured at *commit*, and as thoroughly."""
     row = whole["results"].get(name)
     return row is not None and row["commit"] == commit and row["quick"] is quick
