@@ -154,8 +154,11 @@ class Packer:
         last = placed[-1].cursor
         self._done.append(Packed(None, None, drawn, cell, digest, last, _root(placed)))
 
-    def _store(self, placed: Sequence[Placed], ordinal: int, pack_id: bytes, salt: bytes) -> Packed:
-        """Seal one pack, put it, and say what is in it. Runs in a thread of *transfers*."""
+    def _store(self, placed: list[Placed], ordinal: int, pack_id: bytes, salt: bytes) -> Packed:
+        """Seal one pack, put it, and say what is in it. Runs in a thread of *transfers*.
+
+        *placed* is emptied as soon as it is sealed: what is under way lies in memory once, not twice.
+        """
         scope, epoch = self._seal.scope, self._seal.epoch
         frames = [frame for one in placed for frame in one.difference.frames]
         header = packs.encode_header(scope, pack_id, epoch)
@@ -170,18 +173,21 @@ class Packer:
             packs.seal_frames(header, key, frames, room)
             room[at:end] = footer
             room[end:] = packs.encode_trailer(Trailer(at, len(footer), len(frames)))
+        cursor, root, count = placed[-1].cursor, _root(placed), len(frames)
+        placed.clear()
+        frames.clear()
         body.sha256 = seal.sha256(body)
         version = self._press.put(pack_key(scope.tenant, scope.lineage, pack_id), body)
         row = PackRow(ordinal, pack_id, epoch.generation, len(body), body.sha256, version)
         self._buffers.put(body)
         return Packed(
             row,
-            PackSecret(ordinal, epoch.epoch_id, commitment, seal.sha256(header), len(frames)),
+            PackSecret(ordinal, epoch.epoch_id, commitment, seal.sha256(header), count),
             drawn,
             cell,
             digest,
-            placed[-1].cursor,
-            _root(placed),
+            cursor,
+            root,
         )
 
     def _room(self, size: int) -> Sealed:
