@@ -335,3 +335,16 @@ def test_failures_have_their_lists_too(tmp_path: Path) -> None:
         assert reply[name] == []
     keep = ("policy", "preview", "--keep", "bogus", "--times", "/dev/null", "--json")
     assert drctl.here(*keep).reply["decisions"] == []
+
+
+# ── the page of exit codes ──────────────────────────────────────────────────────────────────────
+def test_the_page_of_exit_codes_has_each_code_and_tests_that_exist() -> None:
+    page = (Path(__file__).parents[2] / "docs/exit-codes.md").read_text()
+    codes = re.findall(r"^\| (\d+) \| (?:`|any|\|)", page, re.MULTILINE)
+    assert sorted(int(code) for code in codes) == sorted(EXIT_CODES)
+    here = Path(__file__).parent
+    known = "\n".join(path.read_text() for path in here.glob("test_*.py"))
+    for test in re.findall(r"`(test_\w+)`", page):
+        assert f"def {test}(" in known, test
+    for name in re.findall(r"`(test_\w+\.py)`", page):
+        assert (here / name).exists(), name
