@@ -14,7 +14,7 @@ from drd.core import manifest as manifests
 from drd.core import names
 from drd.core.manifest import Manifest
 from drd.errors import IntegrityError, KeyAccessError, ObjectMissingError
-from drd.model import Json, PointInfo, PointKind
+from drd.model import Geometry, Json, PointInfo, PointKind
 from drd.ports import Catalogue
 from drd.work.lineagekeys import LineageKeys, load_keys
 from drd.work.repository import Repository
@@ -64,6 +64,18 @@ class Point:
         if len(value) != length:
             raise IntegrityError(f"the manifest has a damaged {name}", about=self.key)
         return value
+
+    def geometry(self) -> Geometry:
+        """Block and cell, as they were when the point was made.
+
+        Raises:
+            IntegrityError: they do not fit each other, or the window.
+        """
+        made = Geometry(block=self.number("block"), cell=self.number("cell"))
+        fits = made.block > 0 and made.block % 8 == 0 and made.cell > 0  # digests read 8 bytes at once
+        if not fits or made.cell % made.block or made.window_blocks % made.cell_blocks:
+            raise IntegrityError("the manifest has impossible sizes of block and cell", about=self.key)
+        return made
 
     def table(self, name: str) -> Mapping[str, Json]:
         """A fact that is a table; empty when there is none."""

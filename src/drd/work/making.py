@@ -11,6 +11,7 @@ from drd.core.cells import Lens
 from drd.core.digest import ROOT_MODULUS, DigestKeys, root_bytes, size_term
 from drd.core.sections import Item
 from drd.core.tables import TableKind
+from drd.errors import IntegrityError
 from drd.model import IMAGE_GEOMETRY, Found, Json, PointKind, Progress, Snapshot
 from drd.pipeline.packing import Packed, Packer, Press, Seal
 from drd.ports import FreezeOrder, Frozen
@@ -206,15 +207,22 @@ class Making:
 
 
 def snapshot_of(facts: object) -> Snapshot | None:
-    """A snapshot as facts hold it; None for an empty table."""
+    """A snapshot as facts hold it; None for an empty table.
+
+    Raises:
+        IntegrityError: it lacks something, or holds nonsense.
+    """
     if not isinstance(facts, dict) or not facts:
         return None
-    return Snapshot(
-        id=str(facts["id"]),
-        name=str(facts["name"]),
-        taken_at=datetime.fromisoformat(str(facts["taken_at"])).astimezone(UTC),
-        size=int(facts["size"]),
-    )
+    try:
+        return Snapshot(
+            id=str(facts["id"]),
+            name=str(facts["name"]),
+            taken_at=datetime.fromisoformat(str(facts["taken_at"])).astimezone(UTC),
+            size=int(facts["size"]),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise IntegrityError("a manifest has a damaged snapshot") from error
 
 
 def snapshot_facts(snapshot: Snapshot | None) -> dict[str, Json]:

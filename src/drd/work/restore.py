@@ -33,7 +33,7 @@ from drd.core.digest import (
 from drd.core.sections import Item, MapPiece
 from drd.core.tables import PackRows, TableKind
 from drd.errors import DrdError, IntegrityError
-from drd.model import Buffer, ByteRange, Geometry, Progress
+from drd.model import Buffer, ByteRange, Progress
 from drd.ports import Report, Target
 from drd.work import layout
 from drd.work.gather import Gatherer, KeptFrames, Opened
@@ -102,7 +102,7 @@ class OpenedPoint:
 
     def __init__(self, repository: Repository, keys: LineageKeys, point: Point) -> None:
         self.repository, self.keys, self.point = repository, keys, point
-        self.geometry = Geometry(block=point.number("block"), cell=point.number("cell"))
+        self.geometry = point.geometry()
         self.shelf = Shelf(repository.store, keys)
         self.map = PointMap.of(self.shelf, point.manifest.clear, self.geometry)
         self.digest_keys = DigestKeys.derive(point.hex("digest_key", 32), keys.scope)

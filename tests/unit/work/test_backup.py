@@ -13,7 +13,7 @@ from drd.core import hybrid, names, pack, seal
 from drd.core import manifest as manifests
 from drd.core.sections import Item
 from drd.errors import CrashError, DrdError, IntegrityError, RefusedError, SourceError
-from drd.model import IMAGE_GEOMETRY, Changed, Found, PointKind
+from drd.model import IMAGE_GEOMETRY, Changed, Found, Json, PointKind
 from drd.testing.fakes import MemoryCatalogue, MemoryLease
 from drd.testing.mortal import Life, MortalSource
 from drd.testing.repository import SMALL
@@ -263,6 +263,17 @@ def test_snapshots_are_facts_and_back() -> None:
     assert snapshot_of(snapshot_facts(taken)) == taken
     assert snapshot_of(snapshot_facts(None)) is None
     assert snapshot_of("text") is None
+    facts = snapshot_facts(taken)
+    damaged: list[Json] = [
+        {"id": "1"},
+        {**facts, "taken_at": "yesterday"},
+        {**facts, "size": "large"},
+        {**facts, "size": None},
+        {**facts, "taken_at": "0001-01-01T00:00:00+23:00"},
+    ]
+    for one in damaged:
+        with pytest.raises(IntegrityError, match="snapshot"):
+            snapshot_of(one)
 
 
 # ── where an item lies ──────────────────────────────────────────────────────────────────────────

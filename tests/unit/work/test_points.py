@@ -111,6 +111,16 @@ def test_facts_are_what_they_should_be() -> None:
         point_with(name=None).text("name")
 
 
+@pytest.mark.parametrize(
+    "block, cell",
+    [(0, 65536), (4096, 0), (4096, 4097), (12, 48), (4096, 3 * 4096), (-1, 1), (4096, "64K")],
+)
+def test_sizes_that_cannot_be_are_damage(block: Json, cell: Json) -> None:
+    assert point_with(block=8192, cell=8192).geometry().cell_blocks == 1
+    with pytest.raises(IntegrityError):
+        point_with(block=block, cell=cell).geometry()
+
+
 # ── the newest ──────────────────────────────────────────────────────────────────────────────────
 
 
