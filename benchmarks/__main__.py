@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import time
 import traceback
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import TextIO
+
+from typing_extensions import override
 
 from benchmarks import machine, page, results, suite
 from benchmarks.figures import Result
@@ -18,6 +22,7 @@ from drd.errors import DrdError
 from lab.failure import LabError
 
 SCRATCH = Path("/var/tmp/drd-bench")  # noqa: S108 - no tmpfs, and kept: it caches an image of 8 GiB
+LOG = "log"
 FULL = ROOT / "docs" / "benchmarks.json"
 
 
@@ -34,6 +39,14 @@ def main(arguments: list[str]) -> int:
         )
         return 2
     args.scratch.mkdir(parents=True, exist_ok=True)
+    with (args.scratch / LOG).open("a", encoding="utf-8") as log:
+        both = _Both(sys.stdout, log)
+        with redirect_stdout(both), redirect_stderr(both):
+            return run(args)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run what *args* name, one after the other."""
     file = args.json or (args.scratch / "quick.json" if args.quick else FULL)
     names = [name for name in suite.ALL if name in args.names or not args.names]
     done = results.load(file)
@@ -101,6 +114,20 @@ def measure(name: str, args: argparse.Namespace, file: Path) -> bool:
     if args.quick:
         print("    (small sizes: nothing here says whether a target is reached)\n", flush=True)
     return True
+
+
+class _Both(io.TextIOBase):
+    """Writes to a terminal and to a file."""
+
+    def __init__(self, *streams: TextIO) -> None:
+        self._streams = streams
+
+    @override
+    def write(self, text: str) -> int:
+        for stream in self._streams:
+            stream.write(text)
+            stream.flush()
+        return len(text)
 
 
 if __name__ == "__main__":

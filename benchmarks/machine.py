@@ -41,9 +41,10 @@ def load() -> float:
 
 
 def commit() -> str:
-    """The commit that is measured, with a mark when files in src/ differ from it."""
-    head = _said(["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"])
-    changed = _said(["git", "-C", str(ROOT), "status", "--porcelain", "--", "src"])
+    """The commit that is measured, the last that touched what is; a mark when files differ from it."""
+    git, measured = ["git", "-C", str(ROOT)], ["--", "src", "benchmarks"]
+    head = _said([*git, "log", "-1", "--abbrev=12", "--format=%h", *measured])
+    changed = _said([*git, "status", "--porcelain", *measured])
     return f"{head}+" if changed else head
 
 
