@@ -11,10 +11,10 @@ from benchmarks.figures import Row
 
 BEGIN: Final = "<!-- measured: begin -->"
 END: Final = "<!-- measured: end -->"
-WIDTH: Final = 860
+WIDTH: Final = 1100
 LINE: Final = 30
-LEFT: Final = 430
-ROOM: Final = 250
+LEFT: Final = 620
+ROOM: Final = 220
 
 
 def write(whole: Row, docs: Path) -> None:
