@@ -33,7 +33,13 @@ from tests.e2e.drctl import Answer
 from tests.e2e.site import Bucket, S3Server, Site, scatter, tree
 
 READS = (("ls",), ("show", "disks/a.img"), ("verify",))
-EVERY = (*READS, ("backup",), ("restore", "disks/a.img", "--to", "file:OUT"))
+EVERY = (
+    *READS,
+    ("backup",),
+    ("restore", "disks/a.img", "--to", "file:OUT"),
+    ("snapshots",),
+    ("catalogue", "rebuild"),
+)
 
 
 @pytest.fixture
