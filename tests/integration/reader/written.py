@@ -7,7 +7,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -81,6 +81,34 @@ def run_reader(
     return Read(done.returncode, done.stdout, done.stderr)
 
 
+@dataclass(frozen=True)
+class Made:
+    """A repository that is there, and what it takes to go on with it."""
+
+    store: Store
+    keys: KeyFile
+    random: Random
+    clock: Now
+
+    def bench(self) -> Bench:
+        """What the host that backs up works with; it knows no point yet."""
+        metered = MeteredStore(self.store)
+        ticks = SteppingClock(step=timedelta(milliseconds=1))
+        return Bench(
+            repository=open_repository(metered, KeyFileRing(self.keys, Role.BACKUP)),
+            catalogue=MemoryCatalogue(),
+            lease=NoLease(),
+            cpu=Inline(),
+            transfers=Inline(),
+            now=self.clock,
+            random=self.random,
+            report=lambda _: None,
+            timer=lambda: ticks().timestamp(),
+            uploads=lambda: (metered.puts, metered.bytes_put),
+            knobs=SMALL,
+        )
+
+
 @dataclass
 class Written:
     """A repository under way: *folder* gets key file and sheet; ``points`` maps (lineage in
@@ -151,22 +179,9 @@ class Written:
         return self.root_public, self.root.sign(message)
 
     def bench(self) -> Bench:
-        metered = MeteredStore(self.store)
-        ticks = SteppingClock(step=timedelta(milliseconds=1))
-        ring = KeyFileRing(self.keys, Role.BACKUP)
-        return Bench(
-            repository=open_repository(metered, ring),
-            catalogue=self.catalogue,
-            lease=NoLease(),
-            cpu=Inline(),
-            transfers=Inline(),
-            now=self.clock,
-            random=self.random,
-            report=lambda _: None,
-            timer=lambda: ticks().timestamp(),
-            uploads=lambda: (metered.puts, metered.bytes_put),
-            knobs=self.knobs,
-        )
+        """What the host that backs up works with."""
+        made = Made(self.store, self.keys, self.random, self.clock)
+        return replace(made.bench(), catalogue=self.catalogue, knobs=self.knobs)
 
     def back_up(self, image: str) -> BackupResult:
         """One more full point; partial ones may come before it."""
