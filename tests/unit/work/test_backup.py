@@ -12,11 +12,19 @@ from typing_extensions import override
 from drd.core import hybrid, names, pack, seal
 from drd.core import manifest as manifests
 from drd.core.sections import Item
-from drd.errors import CrashError, DrdError, IntegrityError, RefusedError, SourceError
+from drd.errors import (
+    CrashError,
+    DrdError,
+    IntegrityError,
+    RefusedError,
+    SourceError,
+    StoreError,
+)
 from drd.model import IMAGE_GEOMETRY, Changed, Found, Json, PointKind
 from drd.testing.fakes import MemoryCatalogue, MemoryLease
 from drd.testing.mortal import Life, MortalSource
 from drd.testing.repository import SMALL
+from drd.testing.stores import FaultyStore
 from drd.work import layout
 from drd.work.backup import find_lineage
 from drd.work.layout import Space
@@ -398,3 +406,24 @@ def test_all_points_of_a_lineage_have_one_digest_key(world: World) -> None:
     fill(world, seed=2)
     world.backup()
     assert world.opened(1).point.text("digest_key") == world.opened(2).point.text("digest_key")
+
+
+def test_a_resumed_run_that_fails_keeps_what_the_next_one_needs() -> None:
+    """The base of the newest full point and the partial point's own snapshot: both, whatever fails."""
+    world = World(size=70 * 4 * CELL, knobs=replace(SMALL, partial_packs=2, pack_size=16 * BLOCK))
+    fill(world)
+    world.backup()
+    full = world.newest_snapshot()
+    fill(world, seed=2)
+    life = Life()
+    rehearsal = world.fork()
+    rehearsal.backup(rehearsal.process(life))
+    manifest = next(at for at, one in enumerate(life.effects) if one.startswith("put m/"))
+    world.backup_until(manifest + 1)
+    needed = {full, world.newest_snapshot()}
+    assert len(needed) == 2
+    with pytest.raises(StoreError):
+        world.backup(world.process(store=FaultyStore(world.store, "denied")))
+    assert world.snapshots() == needed
+    assert world.backup().warnings == ()
+    world.check()
