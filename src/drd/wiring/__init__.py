@@ -404,8 +404,8 @@ def ceph_access(config: RbdSource) -> CephAccess:
         conf=str(config.ceph_conf),
         client=config.client,
         keyring=str(config.keyring) if config.keyring else None,
-        osd_timeout_s=int(config.op_timeout_s),
-        mon_timeout_s=int(config.op_timeout_s),
+        osd_timeout_s=config.op_timeout_s,
+        mon_timeout_s=config.op_timeout_s,
         mount_timeout_s=config.op_timeout_s,
     )
 
