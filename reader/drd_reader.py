@@ -1,6 +1,4 @@
-"""Restore from a drd repository without drd: this one file and three packages.
-
-On a bare machine with Python 3.11 or later, at 3 am:
+"""Restore from a drd repository without drd, on a bare machine with Python 3.11, at 3 am.
 
     python3 -m venv r && r/bin/pip install 'cryptography>=50' zstandard blake3
     export AWS_ACCESS_KEY_ID=... AWS_SECRET_ACCESS_KEY=...        (s3:// only)
@@ -250,7 +248,7 @@ def lineages(store: Store, keys: tuple[Any, ...]) -> Iterator[Lineage]:
         c = Cursor(store.read(key, version), b"drd1sign" + lp(kind.encode()))
         body, signer, signature, _ = c.blob(), c.take(32), c.take(64), c.end()
         public_key(signer).verify(signature, lp(b"drd1 " + kind.encode(), body))
-        document: dict[str, Any] = json.loads(body)
+        document: dict[str, Any] = json.loads(body) | {"sha256": sha256(c.data)}
         must((bytes.fromhex(document["repository"]), sha256(signer)) == keys[:2], "of a stranger")
         must(document.get("n", int(number)) == int(number), "it has another number")
         return document
@@ -318,8 +316,10 @@ class Point:  # a manifest (section 8) whose signer trust vouches for (section 4
         c = Cursor(clear, b"".join(lineage.ids) + u(8, self.seq))
         self.is_full = c.u(1) == 1
         self.at, committed = (datetime.fromtimestamp(c.u(8) / 1e6, UTC) for _ in range(2))
-        _, before, _, trust, _ = c.take(17), c.u(8), c.take(36), c.u(4), c.take(36)
-        must(self.seq == before + 1 and trust <= lineage.trust["n"], "it is out of its row")
+        _, before, _, number, digest = c.take(17), c.u(8), c.take(36), c.u(4), c.take(32)
+        known, _ = (lineage.trust["n"], lineage.trust["sha256"]), c.take(4)
+        must(self.seq == before + 1, "it does not follow its predecessor")
+        must(number < known[0] or (number, digest) == known, "of a trust that is not here")
         row: F = lambda: (TABLES[c.u(1)], c.u(4), c.take(1) and c.u(8), c.take(16), c.take(40))
         self.references = [(*row(), c.blob()) for _ in range(c.u(4))]  # see Lineage.table
         _ = c.take((8 + 1 + 32 + 8) * c.u(4)), c.end()

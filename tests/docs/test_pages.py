@@ -12,7 +12,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", ["first-backup.md"])
+@pytest.mark.parametrize("page", ["first-backup.md", "restore-by-hand.md"])
 def test_commands_of_a_page_do_what_it_says(page: str, tmp_path: Path) -> None:
     """All blocks of a page run one after the other, in one shell that stops at the first failure."""
     blocks = BLOCK.findall((DOCS / page).read_text())
