@@ -9,25 +9,20 @@ from datetime import timedelta
 import pytest
 from typing_extensions import override
 
-from drd.core import hybrid, names, pack, seal
-from drd.core import manifest as manifests
-from drd.core.sections import Item
+from drd.core import names
 from drd.errors import (
     CrashError,
-    DrdError,
     IntegrityError,
     RefusedError,
     SourceError,
     StoreError,
 )
-from drd.model import IMAGE_GEOMETRY, Changed, Found, Json, PointKind
-from drd.testing.fakes import MemoryCatalogue, MemoryLease
+from drd.model import IMAGE_GEOMETRY, Changed, Found, Json
+from drd.testing.fakes import MemoryCatalogue, MemoryLease, MemoryRing
 from drd.testing.mortal import Life, MortalSource
 from drd.testing.repository import SMALL
 from drd.testing.stores import FaultyStore
-from drd.work import layout
 from drd.work.backup import find_lineage
-from drd.work.layout import Space
 from drd.work.making import snapshot_facts, snapshot_of
 from tests.unit.work.world import BLOCK, CELL, IMAGE, Process, World, fill
 
@@ -104,6 +99,18 @@ def test_a_lineage_without_a_public_half_is_not_written(world: World) -> None:
     assert unchanged(world) == before
 
 
+def test_what_no_reader_would_take_is_not_committed(world: World) -> None:
+    """A host whose key trust does not name, or no longer: it learns so before its point is put."""
+    before = world.keys("m/")
+    life = Life()
+    world.ring = replace(world.ring, host=MemoryRing.make("stranger").host)
+    with pytest.raises(IntegrityError, match="trust"):
+        world.backup(world.process(life))
+    assert world.keys("m/") == before
+    assert not any(effect.startswith("put m/") for effect in life.effects)
+    assert len(world.snapshots()) == 1
+
+
 # ── which lineage ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -134,6 +141,19 @@ def test_a_first_run_that_died_before_its_first_point_is_gone_on_with() -> None:
     result = world.backup()
     assert {result.lineage.hex()} == begun
     assert world.snapshots() == {world.newest_snapshot()}
+
+
+def test_a_snapshot_of_another_image_names_no_lineage_of_this_one() -> None:
+    world = World(size=2 * CELL)
+    fill(world)
+    assert world.backup_until(first_effects(world).index("snapshot") + 1)
+    ours = world.image
+    world.image = world.source.add("another", CELL)
+    world.source.images = {"another": world.image, IMAGE: ours}
+    world.image.taken = dict(ours.taken)
+    begun = set(world.store.folders(f"k/{world.ring.tenant.hex()}/"))
+    ours.taken.clear()
+    assert world.backup().lineage.hex() not in begun
 
 
 def test_a_first_run_that_died_before_its_snapshot_is_begun_anew() -> None:
@@ -226,6 +246,15 @@ def test_the_first_failure_is_the_one_that_is_told(world: World) -> None:
         world.backup(stubborn)
 
 
+def test_an_old_snapshot_that_cannot_be_removed_costs_no_point(world: World) -> None:
+    worker = world.process()
+    stubborn = Process(worker.bench, Stubborn(world.source, worker.life), worker.life)
+    result = world.backup(stubborn)
+    assert any("away" in warning for warning in result.warnings)
+    assert len(world.check()) == 2
+    assert result.seq == 2
+
+
 def test_a_crash_tidies_nothing_up(world: World) -> None:
     fill(world, seed=2)
     life = Life(1)
@@ -234,6 +263,45 @@ def test_a_crash_tidies_nothing_up(world: World) -> None:
     assert len(world.snapshots()) == 2
     world.backup()
     assert len(world.snapshots()) == 1
+
+
+def test_a_resumed_run_begins_where_its_partial_point_ended() -> None:
+    """Windows that lie before it are not even read."""
+    first = IMAGE_GEOMETRY.window_cells
+    world = World(size=(first + 400) * CELL)
+    world.knobs = replace(world.knobs, partial_packs=2, pack_size=16 * BLOCK)
+    fill(world, cells=range(64))
+    fill(world, seed=2, cells=range(first, first + 400))
+    effects = first_effects(world)
+    manifests_put = [at for at, one in enumerate(effects) if one.startswith("put m/")]
+    assert world.backup_until(manifests_put[3] + 1)
+    facts = world.points()[-1].facts
+    assert isinstance(facts["cursor"], int)
+    assert facts["cursor"] > first
+    result = world.backup()
+    assert result.bytes_read == (first + 400 - facts["cursor"]) * CELL
+    world.check()
+
+
+def test_a_resumed_run_that_fails_keeps_what_the_next_one_needs() -> None:
+    """The base of the newest full point and the partial point's own snapshot: both, whatever fails."""
+    world = World(size=70 * 4 * CELL, knobs=replace(SMALL, partial_packs=2, pack_size=16 * BLOCK))
+    fill(world)
+    world.backup()
+    full = world.newest_snapshot()
+    fill(world, seed=2)
+    life = Life()
+    rehearsal = world.fork()
+    rehearsal.backup(rehearsal.process(life))
+    manifest = next(at for at, one in enumerate(life.effects) if one.startswith("put m/"))
+    world.backup_until(manifest + 1)
+    needed = {full, world.newest_snapshot()}
+    assert len(needed) == 2
+    with pytest.raises(StoreError):
+        world.backup(world.process(store=FaultyStore(world.store, "denied")))
+    assert world.snapshots() == needed
+    assert world.backup().warnings == ()
+    world.check()
 
 
 # ── what a manifest keeps ───────────────────────────────────────────────────────────────────────
@@ -282,148 +350,3 @@ def test_snapshots_are_facts_and_back() -> None:
     for one in damaged:
         with pytest.raises(IntegrityError, match="snapshot"):
             snapshot_of(one)
-
-
-# ── where an item lies ──────────────────────────────────────────────────────────────────────────
-
-
-def test_an_item_grows_where_it_can_and_keeps_what_it_had() -> None:
-    geometry = IMAGE_GEOMETRY
-
-    def fit(item: Item | None, cells: int, space: Space) -> tuple[Item, Space]:
-        return layout.fit(item, cells * CELL, name="", space=space, geometry=geometry)
-
-    first, space = fit(None, 3, Space())
-    assert (first.extents, space) == (((0, 3),), Space(2, 3))
-    grown, space = fit(first, 5, space)
-    assert (grown.extents, space) == (((0, 5),), Space(2, 5))
-    second, space = fit(None, 2, space)
-    assert (second.item_id, second.extents, space) == (2, ((5, 2),), Space(3, 7))
-    apart, space = fit(grown, 6, space)
-    assert (apart.extents, space) == (((0, 5), (7, 1)), Space(3, 8))
-    shrunk, again = fit(apart, 1, space)
-    assert (shrunk.extents, shrunk.size, again) == (apart.extents, CELL, space)
-    assert fit(shrunk, 6, space) == (apart, space)
-    stretches = layout.stretches(apart, geometry)
-    assert [(one.first, one.space, one.cells) for one in stretches] == [(0, 0, 5), (5, 7, 1)]
-
-
-def test_a_point_without_its_item_is_damage() -> None:
-    with pytest.raises(IntegrityError, match="no item 1"):
-        layout.only_item({}, 1)
-
-
-def test_an_image_over_two_windows_is_backed_up_and_restored() -> None:
-    window = IMAGE_GEOMETRY.window_bytes
-    world = World(size=2 * window + 5 * CELL)
-    for offset in (0, window - BLOCK, window, 2 * window + CELL):
-        world.image.write(offset, b"x" * BLOCK)
-    world.backup()
-    world.image.discard(window - CELL, 2 * CELL)
-    world.image.resize(window + 3 * CELL)
-    result = world.backup()
-    assert result.kind is PointKind.FULL
-    world.check()
-    assert not issubclass(CrashError, DrdError)
-
-
-# ── sizes that come and go ──────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("size", [0, CELL, 3 * CELL + 5, 4 * CELL + BLOCK])
-def test_what_was_cut_off_does_not_come_back(size: int) -> None:
-    """A shrink paints ZERO, to the byte: the source says nothing of what lies beyond its end."""
-    world = World(size=8 * CELL)
-    world.image.write(0, b"x" * 8 * CELL)
-    world.backup()
-    world.image.resize(size)
-    world.backup()
-    world.image.resize(8 * CELL)
-    world.backup()
-    world.check()
-
-
-def test_an_end_that_moved_between_two_snapshots_is_looked_at() -> None:
-    """Shrunk and grown again unseen, or the diff silent of the cell in which the image ended."""
-    world = World(size=2 * CELL + 100)
-    world.image.write(0, b"x" * (2 * CELL + 100))
-    world.backup()
-    world.image.hidden.append(Changed(0, 9 * CELL))
-    for size in (2 * CELL + 50, 2 * CELL + 200, CELL + 7, 5 * CELL):
-        world.image.resize(size)
-        world.backup()
-    world.check()
-
-
-# ── fresh for each object ───────────────────────────────────────────────────────────────────────
-
-
-def salts_of(world: World) -> list[bytes]:
-    """The salt of every sealed object in the bucket: tables, footers, sealed parts of manifests."""
-    found = []
-    for key in world.keys("x/"):
-        data = world.store.get(key)
-        found.append(seal.decode_header(data, kind=data[4:8]).salt)
-    for key in world.keys("p/"):
-        data = world.store.get(key)
-        footer = data[pack.decode_trailer(data[-pack.TRAILER_BYTES :]).footer_offset :]
-        found.append(seal.decode_header(footer, kind=pack.FOOTER).salt)
-    for key in world.keys("m/"):
-        sealed = manifests.decode_manifest(world.store.get(key)).sealed
-        found.append(seal.decode_header(sealed, kind=manifests.SEALED).salt)
-    return found
-
-
-def test_every_sealed_object_has_a_salt_of_its_own() -> None:
-    """One salt twice is one key twice, and nonces count from 0 under each. So it is across a crash."""
-    world = World(size=140 * CELL)
-    world.knobs = replace(world.knobs, fanout=3, partial_packs=2, pack_size=16 * BLOCK)
-    for seed in range(5):
-        fill(world, seed=seed)
-        world.backup_until(9)
-        world.backup()
-    found = salts_of(world)
-    assert len(found) > 30
-    assert len(set(found)) == len(found)
-
-
-def test_every_run_has_a_data_key_of_its_own(world: World) -> None:
-    """And it is nowhere but sealed to the generation."""
-    fill(world, seed=2)
-    world.backup()
-    opened = world.opened(2)
-    private, secrets = opened.keys.private(1), []
-    for epoch in opened.rows.epochs:
-        info = pack.epoch_info(opened.keys.scope, 1, epoch.epoch_id)
-        secrets.append(hybrid.open_with(private, info, epoch.sealed_key))
-    assert len(set(secrets)) == len(secrets) == 2
-    whole = b"".join(world.store.get(key) for key in world.keys(""))
-    assert not any(secret in whole for secret in (*secrets, private, opened.keys.metadata(1)))
-
-
-def test_all_points_of_a_lineage_have_one_digest_key(world: World) -> None:
-    """It outlives every manifest: with another one no stored digest would mean anything."""
-    fill(world, seed=2)
-    world.backup()
-    assert world.opened(1).point.text("digest_key") == world.opened(2).point.text("digest_key")
-
-
-def test_a_resumed_run_that_fails_keeps_what_the_next_one_needs() -> None:
-    """The base of the newest full point and the partial point's own snapshot: both, whatever fails."""
-    world = World(size=70 * 4 * CELL, knobs=replace(SMALL, partial_packs=2, pack_size=16 * BLOCK))
-    fill(world)
-    world.backup()
-    full = world.newest_snapshot()
-    fill(world, seed=2)
-    life = Life()
-    rehearsal = world.fork()
-    rehearsal.backup(rehearsal.process(life))
-    manifest = next(at for at, one in enumerate(life.effects) if one.startswith("put m/"))
-    world.backup_until(manifest + 1)
-    needed = {full, world.newest_snapshot()}
-    assert len(needed) == 2
-    with pytest.raises(StoreError):
-        world.backup(world.process(store=FaultyStore(world.store, "denied")))
-    assert world.snapshots() == needed
-    assert world.backup().warnings == ()
-    world.check()

@@ -276,6 +276,31 @@ def wide_drawn() -> Drawn:
     )
 
 
+def test_what_a_newer_shard_holds_already_is_not_merged_again() -> None:
+    """A run of a higher level may speak of a window whose shard was written anew since."""
+    lineage = Lineage(scribe(2))
+    all_cells = dict.fromkeys(range(WINDOWS * GEOMETRY.window_cells), 9)
+    for _ in range(2):
+        lineage.point(Change(wide_drawn(), all_cells, ()))
+    run_merges(lineage, [0, 0])
+    drawn = wide_drawn()
+    first_window = np.arange(GEOMETRY.window_blocks // 2 + 1)
+    most = replace(
+        drawn,
+        first=drawn.first[first_window],
+        count=drawn.count[first_window],
+        zero=drawn.zero[first_window],
+        line=drawn.line[first_window],
+    )
+    for digest in (3, 4):
+        lineage.point(Change(most, dict.fromkeys(range(GEOMETRY.window_cells + 1), digest), ()))
+    run_merges(lineage, [0])
+    (run,) = (one for one in lineage.references if one.kind is TableKind.RUN and one.level)
+    assert lineage.scribe.shelf.open(run).numbers(What.MAP) == [1]
+    assert_same(lineage)
+    assert_reachable(lineage)
+
+
 def test_a_pack_that_nothing_reaches_loses_its_row_in_time() -> None:
     """Overwritten blocks: after merges the rows of the first packs are gone from new manifests."""
     lineage = Lineage(scribe(2))

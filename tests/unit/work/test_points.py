@@ -1,43 +1,29 @@
-"""What the bucket holds of points: learnt, named, listed, and missed when it is gone or damaged."""
+"""What the bucket holds of points: learnt, and missed when it is gone or damaged."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from drd.core import manifest as manifests
-from drd.core import merge, names
+from drd.core import merge
 from drd.core.manifest import MAGIC
 from drd.core.seal import SealOrder, sha256
 from drd.core.selectors import parse_point
 from drd.core.tables import TableKind
 from drd.errors import IntegrityError, KeyAccessError, NotFoundError, ObjectMissingError
-from drd.model import Json, PointInfo, PointKind
-from drd.testing.fakes import START, MemoryCatalogue, MemoryRing
+from drd.model import Json
+from drd.testing.fakes import MemoryCatalogue, MemoryRing
 from drd.work import rolls
-from drd.work.affected import points_that_need
-from drd.work.gaps import choose_whole, damaged, find_whole
-from drd.work.held import held_snapshots, needed_ids
-from drd.work.history import Point, learn, mark_suspects, newest, read_manifest
+from drd.work.gaps import choose_whole, damaged, find_whole, locked
+from drd.work.history import Point, learn, newest, read_manifest
 from drd.work.lineagekeys import load_keys
-from drd.work.listing import find_lineage, full_points, known_points, matching, open_full, owners
 from drd.work.shelf import Shelf
-from drd.work.strangers import AT_MOST, strangers_of, warn_of_strangers
 from tests.unit.core.specimens import clear, signed_manifest
-from tests.unit.work.world import BLOCK, CELL, IMAGE, World, fill
-
-NAME = f"source/{IMAGE}"
-
-
-def with_points(count: int, *, cells: int = 4) -> World:
-    world = World(size=cells * CELL)
-    for seed in range(count):
-        fill(world, seed=seed)
-        world.backup()
-    return world
+from tests.unit.work.points import NAME, cut, manifest_key, remove, slots_of, with_points
+from tests.unit.work.world import CELL, IMAGE, World
 
 
 @pytest.fixture
@@ -45,18 +31,13 @@ def world() -> World:
     return with_points(3)
 
 
-def manifest_key(world: World, seq: int) -> str:
-    return names.manifest_key(world.ring.tenant, world.lineage, seq)
-
-
-def cut(world: World, seq: int) -> None:
-    """Damage a manifest so that it still bears the ids of its place."""
-    key = manifest_key(world, seq)
-    world.store.damage(key, world.store.get(key)[:-1])
-
-
-def remove(world: World, key: str) -> None:
-    world.store._objects.pop(key)
+def test_keys_of_another_repository_do_not_make_manifests_of_this_one(world: World) -> None:
+    thief = MemoryRing.make("thief")
+    data = signed_manifest(
+        replace(clear(4), scope=world.repository().scope(world.lineage)), b"", ring=thief
+    )
+    world.store.put(manifest_key(world, 4), data)
+    assert [one.seq for one in world.points()] == [1, 2, 3]
 
 
 # ── one manifest ────────────────────────────────────────────────────────────────────────────────
@@ -198,10 +179,6 @@ def test_a_manifest_without_the_facts_of_a_point_is_told(world: World) -> None:
     assert any(key in one for one in repository.warnings)
 
 
-def slots_of(world: World) -> list[str]:
-    return [key for key in world.keys("k/") if not key.endswith(".pub")]
-
-
 def test_a_lineage_whose_keys_do_not_open_hides_no_other(world: World) -> None:
     """But when nothing opens at all, the keys are wrong."""
     for key in slots_of(world):
@@ -224,98 +201,6 @@ def test_a_lineage_without_its_public_half_is_told(world: World) -> None:
     repository = world.repository()
     assert learn(repository, MemoryCatalogue()) == []
     assert any("public half" in one for one in repository.warnings)
-
-
-# ── suspects ────────────────────────────────────────────────────────────────────────────────────
-
-
-def info(seq: int, **more: object) -> PointInfo:
-    base = PointInfo(
-        tenant=b"t" * 16,
-        lineage=b"l" * 16,
-        seq=seq,
-        name="a/b",
-        identity="i",
-        kind=PointKind.FULL,
-        point_at=START + timedelta(hours=seq),
-        committed_at=START + timedelta(hours=seq),
-        size=1,
-        manifest_sha256=bytes(32),
-        manifest_key=f"m/{seq}",
-        predecessor_seq=seq - 1,
-    )
-    return replace(base, **more)  # type: ignore[arg-type]
-
-
-def suspects(points: Iterable[PointInfo]) -> list[int]:
-    return [one.seq for one in mark_suspects(points) if one.suspect]
-
-
-def test_points_up_to_the_one_found_wrong_are_suspect() -> None:
-    told: dict[str, Json] = {"suspects": [{"through": 2, "cells": 1}, {"through": 1}]}
-    points = [info(1), info(2), info(3, facts=told), info(1, lineage=b"m" * 16)]
-    assert suspects(points) == [1, 2]
-
-
-@pytest.mark.parametrize("value", [None, "all", [], ["x"], [{}], [{"through": "2"}]])
-def test_suspects_that_are_none_are_ignored(value: Json) -> None:
-    assert suspects([info(1), info(2, facts={"suspects": value})]) == []
-
-
-# ── names ───────────────────────────────────────────────────────────────────────────────────────
-
-OLD, NEW, ODD = b"o" * 16, b"n" * 16, b"d" * 16
-
-
-def test_a_created_again_image_takes_the_name_over() -> None:
-    points = [
-        info(5, lineage=OLD),
-        info(1, lineage=NEW, committed_at=START + timedelta(days=1)),
-        info(9, lineage=ODD, name="a/c"),
-    ]
-    for order in (points, points[::-1]):
-        assert [one.lineage for one in find_lineage(order, parse_point("a/b"))] == [NEW]
-        assert [one.lineage for one in find_lineage(order, parse_point(OLD.hex()))] == [OLD]
-    with pytest.raises(NotFoundError):
-        find_lineage(points, parse_point("a/x"))
-    with pytest.raises(NotFoundError):
-        find_lineage(points, parse_point("00" * 16))
-
-
-def test_an_unfinished_first_backup_takes_no_name() -> None:
-    young = info(1, lineage=NEW, kind=PointKind.PARTIAL, committed_at=START + timedelta(days=9))
-    lineages = {OLD: [info(5, lineage=OLD)], NEW: [young]}
-    assert owners(lineages) == {"a/b": OLD}
-    assert owners({NEW: [young]}) == {"a/b": NEW}
-    assert full_points([young, info(1)]) == [info(1)]
-
-
-def test_patterns_choose_owners_and_ids_choose_any() -> None:
-    points = [
-        info(5, lineage=OLD),
-        info(1, lineage=NEW, committed_at=START + timedelta(days=1)),
-        info(9, lineage=ODD, name="a/[c]"),
-    ]
-
-    def chosen(*patterns: str) -> list[bytes]:
-        return [lineage[0].lineage for lineage in matching(points, patterns)]
-
-    assert set(chosen()) == {NEW, ODD}
-    assert sorted(chosen("a/b", "a/*")) == sorted([NEW, ODD])
-    assert chosen("a/[c]") == [ODD], "a name is itself, before it is a pattern"
-    assert chosen(OLD.hex()) == [OLD]
-    with pytest.raises(NotFoundError):
-        chosen("a/*", "nothing")
-
-
-def test_points_are_known_with_and_without_a_catalogue(world: World) -> None:
-    fresh = known_points(world.repository(), None)
-    assert [one.seq for one in fresh] == [1, 2, 3]
-    catalogue = MemoryCatalogue()
-    assert known_points(world.repository(), catalogue) == fresh
-    assert len(catalogue.points(world.ring.tenant)) == 3
-    _, point = open_full(world.repository(), fresh[1])
-    assert point.seq == 2
 
 
 # ── damaged points are not passed over ──────────────────────────────────────────────────────────
@@ -355,6 +240,14 @@ def test_a_damaged_point_between_others_matters_only_to_whom_it_may_concern(worl
         choose_whole(world.repository(), points, parse_point(f"{NAME}@7"))
 
 
+def test_a_damaged_point_after_the_next_whole_one_cannot_be_meant(world: World) -> None:
+    cut(world, 3)
+    points = world.points()
+    when = points[0].point_at + timedelta(milliseconds=1)
+    at = parse_point(f"{NAME}@{when.isoformat().replace('+00:00', 'Z')}")
+    assert choose_whole(world.repository(), points, at).seq == 1
+
+
 def test_before_the_first_whole_point_a_damaged_one_may_be_meant(world: World) -> None:
     cut(world, 1)
     points = world.points()
@@ -386,6 +279,31 @@ def test_whole_points_are_found(world: World) -> None:
     with pytest.raises(NotFoundError):
         find_whole(world.repository(), points, parse_point("source/other"))
     assert MAGIC in world.store.get(manifest_key(world, 1))
+
+
+def test_a_lineage_whose_keys_do_not_open_is_not_nothing_either(world: World) -> None:
+    """Its name is not known: names are sealed. Somebody who asks for it must learn of it."""
+    points = world.points()
+    assert list(locked(world.repository(), points)) == []
+    assert list(locked(world.repository(), [])) == [], "it opens; it was made since"
+    world.store.put(f"{manifest_key(world, 1)[:-10]}0000", b"garbage")
+    world.store.put(manifest_key(world, 9), b"garbage")
+    world.store.put(f"m/{world.ring.tenant.hex()}/readme/1", b"garbage")
+    for key in slots_of(world):
+        world.store.damage(key, b"garbage")
+    repository = world.repository()
+    (reason,) = locked(repository, [])
+    assert isinstance(reason, KeyAccessError)
+    with pytest.raises(KeyAccessError):
+        find_whole(repository, [], parse_point(NAME))
+
+
+def test_a_folder_without_any_manifest_is_nothing(world: World) -> None:
+    folder = manifest_key(world, 1)[:-10]
+    for key in world.keys("m/"):
+        remove(world, key)
+    world.store.put(f"{folder}9999999990", b"garbage")
+    assert list(locked(world.repository(), [])) == []
 
 
 # ── the roll ────────────────────────────────────────────────────────────────────────────────────
@@ -445,67 +363,3 @@ def test_a_roll_without_entries_is_damage(world: World) -> None:
     fresh.put_away(run, data)
     with pytest.raises(IntegrityError, match="no entries"):
         rolls.full_roll(replace(told, references=(lying,)), fresh)
-
-
-# ── snapshots, packs, strangers ─────────────────────────────────────────────────────────────────
-
-
-def test_snapshots_that_the_next_run_needs_are_kept_and_others_marked() -> None:
-    world = with_points(1, cells=3 * 64)
-    fill(world, seed=2)
-    world.knobs = replace(world.knobs, partial_packs=2, pack_size=16 * BLOCK)
-    world.backup_until(9)
-    points = world.points()
-    assert {one.kind for one in points[1:]} == {PointKind.PARTIAL}
-    assert len(world.snapshots()) == 2
-    needed = needed_ids(points)
-    assert needed == {world.lineage: frozenset(world.snapshots())}
-    assert {one.state for one in held_snapshots(world.source, needed)} == {"kept"}
-    assert {one.state for one in held_snapshots(world.source, {})} == {"unknown"}
-    nothing = {world.lineage: frozenset[str]()}
-    assert {one.state for one in held_snapshots(world.source, nothing)} == {"orphan"}
-    assert needed_ids([info(1)]) == {b"l" * 16: frozenset({""})}
-
-
-def test_points_that_need_a_pack_are_named(world: World) -> None:
-    """A pack is shared by all points whose map still points to it."""
-    packs = sorted(world.keys("p/"))
-    repository = world.repository()
-    found = points_that_need(repository, world.points(), [*packs, "p/unknown"])
-    assert found["p/unknown"] == []
-    assert sorted(len(found[pack]) for pack in packs) == [1, 2, 3]
-    assert {one for pack in packs for one in found[pack]} == {f"{NAME}@{n}" for n in (1, 2, 3)}
-    told = world.points()
-    cut(world, 2)
-    found = points_that_need(repository, told, packs)
-    assert f"{NAME}@2" not in {one for pack in packs for one in found[pack]}
-    assert any(f"{NAME}@2" in one for one in repository.warnings)
-
-
-def test_strangers_are_named_and_what_is_drds_is_not(world: World) -> None:
-    repository = world.repository()
-    assert list(strangers_of(repository, [world.lineage])) == []
-    tenant, lineage = world.ring.tenant.hex(), world.lineage.hex()
-    strange = {"readme.txt", "zoo/1", f"p/{tenant}/{lineage}/x", f"k/{tenant}/{lineage}/readme"}
-    for key in strange:
-        world.store.put(key, b"")
-    assert set(strangers_of(repository, [world.lineage])) == strange
-
-
-def test_of_many_strangers_some_are_named_and_the_rest_counted(world: World) -> None:
-    for at in range(AT_MOST + 3):
-        world.store.put(f"stranger-{at:02}", b"")
-    repository = world.repository()
-    before = len(repository.warnings)
-    warn_of_strangers(repository, [])
-    assert len(repository.warnings) == before + AT_MOST + 1
-    assert "3 more" in repository.warnings[-1]
-
-
-def test_keys_of_another_repository_do_not_make_manifests_of_this_one(world: World) -> None:
-    thief = MemoryRing.make("thief")
-    data = signed_manifest(
-        replace(clear(4), scope=world.repository().scope(world.lineage)), b"", ring=thief
-    )
-    world.store.put(manifest_key(world, 4), data)
-    assert [one.seq for one in world.points()] == [1, 2, 3]
