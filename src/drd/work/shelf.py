@@ -1,9 +1,9 @@
 """Tables from the bucket, opened as they are wanted.
 
 Small ones are fetched whole, compared with the SHA-256 of their reference, and kept while they fit;
-of large ones only the header and the sections asked for are fetched (each section authenticates
-itself, and is bound to its header). Where that fails, another version may be the one meant: it is
-looked for whole, by its SHA-256.
+of large ones, and of those that no longer fit, only the header and the sections asked for are
+fetched (each section authenticates itself, and is bound to its header). Where that fails, another
+version may be the one meant: it is looked for whole, by its SHA-256.
 """
 
 from __future__ import annotations
@@ -167,10 +167,25 @@ class Shelf:
             before = self._held.pop(reference.table_id, None)
             self._held[reference.table_id] = held
             self._bytes += held.size - (before.size if before else 0)
-            while self._bytes > self._keep_bytes and len(self._held) > 1:
-                _, old = self._held.popitem(last=False)
-                self._bytes -= old.size
+            self._make_room()
         return held
+
+    def _make_room(self) -> None:
+        """Let go of contents first: a restore walks over all tables for each window, so a table that was
+        dropped would be fetched whole again for every one. Without its contents, sections are.
+        """
+        *older, _newest = self._held
+        for table_id in older:
+            if self._bytes <= self._keep_bytes:
+                return
+            held = self._held[table_id]
+            if held.data is not None:
+                slim = _Held(held.table, None, len(held.table.head.sealed.raw))
+                self._held[table_id] = slim
+                self._bytes += slim.size - held.size
+        while self._bytes > self._keep_bytes and len(self._held) > 1:
+            _, old = self._held.popitem(last=False)
+            self._bytes -= old.size
 
     def _check(self, reference: Reference, sealed: seal.SealedHeader) -> None:
         """A table must be the one meant: its header names itself and its place."""

@@ -13,6 +13,7 @@ from drd.core.seal import Scope, SealOrder
 from drd.core.sections import What
 from drd.core.tables import MAGIC, PackRows, Part, TableKind, encode_table
 from drd.errors import IntegrityError
+from drd.stores.metered import MeteredStore
 from drd.testing.fakes import START, Inline, MemoryRing, seeded
 from drd.testing.repository import make_repository
 from drd.testing.stores import MemoryStore
@@ -225,13 +226,26 @@ def test_tables_that_were_written_or_warmed_are_not_fetched_again(room: Room) ->
 
 
 def test_only_so_much_is_kept(room: Room) -> None:
-    """The least recently used go; what is needed again is fetched again."""
+    """Headers alone: when not even those fit, the least recently used go."""
     references = [room.put(*room.encode(noise(1000, at))) for at in range(4)]
-    shelf = room.shelf(keep_bytes=references[0].size * 2)
+    shelf = room.shelf(keep_bytes=300)
     for at in (0, 1, 0, 2, 3, 0):
         assert shelf.section(references[at], What.MAP, 0) == noise(1000, at)
-        assert len(shelf._held) <= 2
-    assert shelf._bytes == sum(references[at].size for at in (3, 0))
+    assert len(shelf._held) == 1
+    assert shelf._bytes == references[0].size
+
+
+def test_what_does_not_fit_is_read_section_by_section(room: Room) -> None:
+    """A walk over more tables than fit, window by window, fetches none of them whole again."""
+    windows = [noise(4000, at) for at in range(6)]
+    references = [room.put(*room.encode(*windows)) for _ in range(5)]
+    store = MeteredStore(room.store)
+    shelf = Shelf(store, room.keys, keep_bytes=references[0].size * 2)
+    for number, content in enumerate(windows):
+        for reference in references:
+            assert shelf.section(reference, What.MAP, number) == content
+        assert shelf._bytes <= references[0].size * 2
+    assert store.bytes_got < 2 * sum(reference.size for reference in references)
 
 
 def test_the_pinned_version_is_tried_first_and_any_other_that_verifies(room: Room) -> None:
