@@ -339,15 +339,16 @@ def test_a_manifest_below_other_versions_is_not_missed(world: World) -> None:
 
 def test_long_changes_become_a_new_base() -> None:
     """No entry is lost, none is there twice; and a manifest stays small."""
-    count = merge.ROLL_CHANGES + 5
-    world = with_points(count, cells=1)
-    bases = 0
-    for seq in range(1, count + 1):
+    first, second = merge.ROLL_CHANGES + 2, 2 * merge.ROLL_CHANGES + 3
+    world = with_points(second + 1, cells=1)
+    bases = set()
+    for seq in range(1, second + 2):
         told = read_manifest(world.repository(), world.lineage, seq).clear
         assert len(told.roll) <= merge.ROLL_CHANGES
-        bases += any(one.kind is TableKind.ROLL for one in told.references)
+        bases |= {one.table_id for one in told.references if one.kind is TableKind.ROLL}
+    assert len(bases) == 2
+    for seq in (1, first - 1, first, first + 1, second - 1, second, second + 1):
         assert roll_of(world, seq) == (list(range(1, seq)), [])
-    assert bases > 1
 
 
 def test_a_roll_without_entries_is_damage(world: World) -> None:

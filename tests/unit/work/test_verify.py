@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import pytest
 
-from drd.core import names
+from drd.core import names, pack
 from drd.core.seal import sha256
 from drd.errors import NotFoundError
 from drd.model import Changed, Json, Role
@@ -188,6 +188,27 @@ def rewritten(world: World) -> Callable[[OpenedPoint, str, bytes], None]:
         )
 
     return change
+
+
+def test_level_2_takes_no_footer_of_another_pack(
+    world: World, rewritten: Callable[[OpenedPoint, str, bytes], None]
+) -> None:
+    """Not even of one that is laid out alike: it would be taken for what it is not by a repair."""
+    before = world.keys("p/")
+    fill(world, seed=3, cells=range(3))
+    world.backup()
+    (other,) = (world.store.get(key) for key in world.keys("p/") - before)
+    opened = world.opened(2)
+    alike = [key for key in before if trailer_of(world.store.get(key)) == trailer_of(other)]
+    (key,) = alike
+    data, trailer = world.store.get(key), trailer_of(other)
+    at = trailer.footer_offset
+    rewritten(opened, key, data[:at] + other[at:])
+    assert about(verify_objects(opened, 2, EYES, point="p")) == {key}
+
+
+def trailer_of(data: bytes) -> pack.Trailer:
+    return pack.decode_trailer(data[-pack.TRAILER_BYTES :])
 
 
 def test_a_table_that_lists_packs_and_is_gone_is_one_finding(world: World) -> None:
