@@ -72,9 +72,13 @@ class Point:
             IntegrityError: they do not fit each other, or the window.
         """
         made = Geometry(block=self.number("block"), cell=self.number("cell"))
-        fits = made.block > 0 and made.block % 8 == 0 and made.cell > 0  # digests read 8 bytes at once
+        fits = (
+            made.block > 0 and made.block % 8 == 0 and made.cell > 0
+        )  # digests read 8 bytes at once
         if not fits or made.cell % made.block or made.window_blocks % made.cell_blocks:
-            raise IntegrityError("the manifest has impossible sizes of block and cell", about=self.key)
+            raise IntegrityError(
+                "the manifest has impossible sizes of block and cell", about=self.key
+            )
         return made
 
     def table(self, name: str) -> Mapping[str, Json]:
