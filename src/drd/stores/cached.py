@@ -23,9 +23,10 @@ import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import BinaryIO, Final
 
 from blake3 import blake3
 
@@ -43,6 +44,8 @@ _KEEP: Final = 0.9
 """Part of the bound that an eviction leaves, so that not every further object evicts again."""
 
 _DIGEST_BYTES: Final = 32
+_MAX_LINE: Final = 4096
+"""Keys and versions have at most 1024 bytes (S3)."""
 _TEMPORARY: Final = ".new"
 _OLD_S: Final = 3600
 """A temporary file this much older than the newest file belongs to a process that died."""
@@ -113,10 +116,10 @@ class CachedStore:
         names.check_range(start, length)
         if not key.startswith(CACHED_FOLDER):
             return self._inner.get(key, version=version, start=start, length=length)
-        held = self._find(key, version)
+        held = self._find(key, version, start=start, length=length)
         if held is not None:
             self._count("hits")
-            return held[start : None if length is None else start + length]
+            return held
         self._count("misses")
         data = self._inner.get(key, version=version, start=start, length=length)
         if start == 0 and length is None:
@@ -157,15 +160,22 @@ class CachedStore:
     def _path(self, key: str) -> Path:
         return self._folder / hashlib.sha256(key.encode()).hexdigest()
 
-    def _find(self, key: str, version: str) -> bytes | None:
+    def _find(self, key: str, version: str, *, start: int, length: int | None) -> bytes | None:
         path = self._path(key)
-        with self._forgiven(), suppress(FileNotFoundError):
-            label, data = _opened(path.read_bytes())
+        with self._forgiven(), suppress(FileNotFoundError), path.open("rb") as file:
+            label = _read_label(file)
             if label is None:
                 path.unlink(missing_ok=True)
-            elif label[0] == key and version in {"", label[1]}:
-                os.utime(path)  # the newest time is evicted last
-                return data
+                return None
+            if label.key != key or version not in {"", label.version}:
+                return None
+            end = label.size if length is None else min(start + length, label.size)
+            data = os.pread(file.fileno(), max(0, end - start), label.begins + start)
+            if start == 0 and length is None and label.digest_of(data) != label.digest:
+                path.unlink(missing_ok=True)
+                return None
+            os.utime(path)  # the newest time is evicted last
+            return data
         return None
 
     def _keep(self, key: str, version: str, *, data: Buffer) -> None:
@@ -219,10 +229,32 @@ class CachedStore:
             self._counted[what] += 1
 
 
+@dataclass(frozen=True, slots=True)
+class _Label:
+    """What a file says of itself; ``begins`` is where the object's bytes do."""
+
+    digest: bytes
+    key: str
+    version: str
+    size: int
+
+    @property
+    def lines(self) -> bytes:
+        return f"{self.key}\n{self.version}\n{self.size}\n".encode()
+
+    @property
+    def begins(self) -> int:
+        return _DIGEST_BYTES + len(self.lines)
+
+    def digest_of(self, data: Buffer) -> bytes:
+        """Digest of all that follows it in the file."""
+        return blake3(self.lines).update(data).digest()
+
+
 def _head(key: str, version: str, *, data: Buffer) -> bytes:
-    """Digest of all that follows, then key and version, each in a line."""
-    label = f"{key}\n{version}\n".encode()
-    return blake3(label).update(data).digest() + label
+    """Digest of all that follows, then key, version and length, each in a line."""
+    label = _Label(b"", key, version, memoryview(data).nbytes)
+    return label.digest_of(data) + label.lines
 
 
 def _write(path: Path, head: bytes, data: Buffer) -> int:
@@ -233,13 +265,19 @@ def _write(path: Path, head: bytes, data: Buffer) -> int:
         return file.tell()
 
 
-def _opened(whole: bytes) -> tuple[tuple[str, str] | None, bytes]:
-    """Return key and version, and the object's bytes; None for a file that is torn or damaged."""
-    digest, rest = whole[:_DIGEST_BYTES], whole[_DIGEST_BYTES:]
-    if blake3(rest).digest() != digest:
-        return None, b""
-    key, version, data = rest.split(b"\n", 2)
-    return (key.decode(), version.decode()), data
+def _read_label(file: BinaryIO) -> _Label | None:
+    """The label at the start of *file*, which then stands at the object's bytes; None when it is torn
+    or damaged, or the file has another length than it says.
+    """
+    digest = file.read(_DIGEST_BYTES)
+    lines = [file.readline(_MAX_LINE) for _ in range(3)]
+    try:
+        key, version, size = (line.decode().removesuffix("\n") for line in lines)
+        label = _Label(digest, key, version, int(size))
+    except ValueError:
+        return None
+    whole = label.lines == b"".join(lines) and len(digest) == _DIGEST_BYTES
+    return label if whole and os.fstat(file.fileno()).st_size == label.begins + label.size else None
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -110,6 +111,52 @@ def test_a_torn_file_is_as_good_as_none(setting: Setting) -> None:
         assert setting.store.get("x/1") == b"0123456789"
     assert setting.metered.gets == len(whole)
     assert setting.store.failures == 0
+
+
+def test_a_part_of_a_torn_file_is_not_served(setting: Setting) -> None:
+    """Nor of one whose label is damaged; of the others only the label and the length are compared."""
+    version = setting.store.put("x/1", b"0123456789")
+    (file,) = setting.files()
+    whole = file.read_bytes()
+    spoilt = [whole[:length] for length in range(len(whole))] + [whole + b"0"]
+    spoilt += [whole[:at] + b"?" + whole[at + 1 :] for at in range(32, len(whole) - 10)]
+    for reads, content in enumerate(spoilt, 1):
+        file.write_bytes(content)
+        assert setting.store.get("x/1", version=version, start=2, length=3) == b"234"
+        assert setting.metered.gets == reads
+
+
+def test_who_got_a_damaged_part_gets_the_whole_from_the_store(setting: Setting) -> None:
+    """And the damaged file goes, so that the next part is right, too."""
+    setting.store.put("x/1", b"0123456789")
+    (file,) = setting.files()
+    file.write_bytes(file.read_bytes().replace(b"3", b"?"))
+    assert setting.store.get("x/1", start=2, length=3) == b"2?4"
+    assert setting.store.get("x/1", start=0, length=10) == b"012?456789"
+    assert setting.metered.gets == 0
+    assert setting.store.get("x/1") == b"0123456789"
+    assert setting.metered.gets == 1
+    assert setting.store.get("x/1", start=2, length=3) == b"234"
+    assert setting.metered.gets == 1
+
+
+def peak_of(setting: Setting, *, start: int = 0, length: int | None = None) -> int:
+    """Bytes that a read of x/1 takes at most, what it returns included."""
+    tracemalloc.start()
+    try:
+        setting.store.get("x/1", start=start, length=length)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_read_takes_little_more_than_what_it_returns(tmp_path: Path) -> None:
+    size = 8 << 20
+    setting = Setting(tmp_path / "cache", max_bytes=2 * size)
+    setting.store.put("x/1", bytes(size))
+    assert peak_of(setting, start=size // 2, length=5000) < 100_000
+    assert peak_of(setting) < size * 3 // 2
+    assert setting.metered.gets == 0
 
 
 def test_a_file_of_another_key_is_not_served(setting: Setting) -> None:
