@@ -36,7 +36,8 @@ from drd.errors import DrdError, IntegrityError
 from drd.model import Buffer, ByteRange, Progress
 from drd.ports import Report, Target
 from drd.work import layout
-from drd.work.gather import Gatherer, KeptFrames, Opened
+from drd.work.board import Board
+from drd.work.gather import Gatherer
 from drd.work.history import Point
 from drd.work.layout import Stretch
 from drd.work.lineagekeys import LineageKeys
@@ -44,7 +45,7 @@ from drd.work.packkeys import PackKeys
 from drd.work.pointmap import PointMap
 from drd.work.repository import Repository
 from drd.work.shelf import Shelf
-from drd.work.slices import Slice, slices
+from drd.work.slices import Fetch, Region, Slice, regions
 
 SLICES_AHEAD = 6
 """Slices that are fetched while one is written."""
@@ -64,7 +65,9 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class RestorePlan:
-    """What a restore will do. ``bytes_stored`` is what is fetched, ``requests`` about how often."""
+    """What a restore will do, while nothing is damaged: ``bytes_stored`` is what is fetched of packs,
+    as often as it is fetched, with ``requests`` requests.
+    """
 
     name: str
     seq: int
@@ -98,12 +101,19 @@ class Hands:
 
 
 class OpenedPoint:
-    """A point with its map, its item and the keys of its packs."""
+    """A point with its map, its item and the keys of its packs; *shelf* has tables of its lineage."""
 
-    def __init__(self, repository: Repository, keys: LineageKeys, point: Point) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        keys: LineageKeys,
+        point: Point,
+        *,
+        shelf: Shelf | None = None,
+    ) -> None:
         self.repository, self.keys, self.point = repository, keys, point
         self.geometry = point.geometry()
-        self.shelf = Shelf(repository.store, keys)
+        self.shelf = shelf or Shelf(repository.store, keys)
         self.map = PointMap.of(self.shelf, point.manifest.clear, self.geometry)
         self.digest_keys = DigestKeys.derive(point.hex("digest_key", 32), keys.scope)
         self._item: Item | None = None
@@ -136,11 +146,11 @@ class OpenedPoint:
                 held = (stretch.window, self.map.window(stretch.window))
             yield stretch, held[1]
 
-    def slices(self, stretch: Stretch, piece: MapPiece) -> Iterator[Slice]:
-        """Slices of a stretch, with data."""
+    def regions(self, stretch: Stretch, piece: MapPiece) -> Iterator[Region]:
+        """Regions of a stretch, with data."""
         per_cell = self.geometry.cell_blocks
         low = stretch.space * per_cell - stretch.window * self.geometry.window_blocks
-        return slices(piece, self.geometry.block, low, low + stretch.cells * per_cell)
+        return regions(piece, self.geometry.block, low, low + stretch.cells * per_cell)
 
 
 def plan(opened: OpenedPoint) -> RestorePlan:
@@ -148,14 +158,15 @@ def plan(opened: OpenedPoint) -> RestorePlan:
     data = stored = requests = 0
     packs: set[int] = set()
     for stretch, piece in opened.windows():
-        frames: set[int] = set()
-        for one in opened.slices(stretch, piece):
-            data += int(one.pieces.count.sum()) * opened.geometry.block
-            requests += len(one.fetches)
-            frames.update(one.pieces.frame.tolist())
-        index = np.asarray(sorted(frames), dtype=np.int64)
-        stored += int(piece.frames.stored[index].astype(np.int64).sum())
-        packs.update(piece.frames.pack[index].tolist())
+        handed: frozenset[int] = frozenset()
+        for region in opened.regions(stretch, piece):
+            data += int(region.pieces.count.sum()) * opened.geometry.block
+            for fetch in (fetch for one in region.slices for fetch in one.fetches):
+                length = _to_fetch(piece, fetch, handed)
+                stored += length
+                requests += length > 0
+            packs.update(np.unique(piece.frames.pack[region.frames]).tolist())
+            handed = region.kept
     rows = {row.ordinal: row for row in opened.rows.rows}
     generations = {rows[ordinal].generation for ordinal in packs if ordinal in rows}
     return RestorePlan(
@@ -169,6 +180,16 @@ def plan(opened: OpenedPoint) -> RestorePlan:
         packs=len(packs),
         generations=tuple(sorted(generations)),
     )
+
+
+def _to_fetch(piece: MapPiece, fetch: Fetch, handed: frozenset[int]) -> int:
+    """Bytes of the pack that a fetch asks for: from the first frame that is not there to the last."""
+    table = piece.frames
+    wanted = [index for index in fetch.frames if index not in handed]
+    if not wanted:
+        return 0
+    last = wanted[-1]
+    return int(table.offset[last]) + int(table.stored[last]) - int(table.offset[wanted[0]])
 
 
 def restore(opened: OpenedPoint, target: Target, hands: Hands, *, best_effort: bool) -> Outcome:
@@ -218,45 +239,55 @@ class _Restoring:
         self.opened, self.target, self.hands = opened, target, hands
         self.best_effort = best_effort
         self.packs = PackKeys(opened.keys, opened.rows)
-        self.kept = KeptFrames()
         self.outcome = Outcome()
         self.root = size_term(opened.digest_keys.root, opened.item.item_id, opened.item.size)
         self.written_to = 0
 
     def run(self) -> Outcome:
         size = self.opened.item.size
-        under_way: deque[tuple[_Assembly, list[Future[Opened]]]] = deque()
-        for assembly in self._assemblies():
-            fetches = [
-                self.hands.transfers.submit(assembly.gatherer.gather, fetch)
-                for fetch in assembly.slice.fetches
-            ]
-            under_way.append((assembly, fetches))
-            if len(under_way) > SLICES_AHEAD:
-                self._finish_slice(*under_way.popleft())
-        while under_way:
-            self._finish_slice(*under_way.popleft())
+        self._put_together()
         self._skip(size)
         self.outcome.root = root_bytes(self.root % ROOT_MODULUS)
         self.outcome.proven = self.outcome.root == self.opened.point.hex("root", 32)
         self.hands.report(Progress("restore", size, size))
         return self.outcome
 
+    def _put_together(self) -> None:
+        """Slice by slice, in the order of the image, with a few more being fetched for."""
+        under_way: deque[tuple[_Assembly, list[Future[dict[int, str]]]]] = deque()
+        try:
+            for assembly in self._assemblies():
+                fetches = [
+                    self.hands.transfers.submit(assembly.gather, fetch)
+                    for fetch in assembly.slice.fetches
+                ]
+                under_way.append((assembly, fetches))
+                if len(under_way) > SLICES_AHEAD:
+                    self._finish_slice(*under_way.popleft())
+            while under_way:
+                self._finish_slice(*under_way.popleft())
+        finally:  # of a restore that failed nothing more is fetched
+            for fetch in (fetch for _, fetches in under_way for fetch in fetches):
+                fetch.cancel()
+
     def _assemblies(self) -> Iterator[_Assembly]:
         for stretch, piece in self.opened.windows():
             digests = self.opened.map.digests(stretch.window)
-            gatherer = Gatherer(self.opened.repository.store, self.packs, piece, self.kept)
-            for one in self.opened.slices(stretch, piece):
-                yield _Assembly(self.opened, stretch, one, gatherer=gatherer, digests=digests)
+            gatherer = Gatherer(self.opened.repository.store, self.packs, piece.frames)
+            handed: dict[int, Buffer] = {}
+            for region in self.opened.regions(stretch, piece):
+                board = Board(region, self.opened.geometry.block, handed)
+                handed = board.kept
+                for one in region.slices:
+                    yield _Assembly(
+                        self.opened, stretch, one, gatherer=gatherer, board=board, digests=digests
+                    )
 
-    def _finish_slice(self, assembly: _Assembly, fetches: Sequence[Future[Opened]]) -> None:
+    def _finish_slice(self, assembly: _Assembly, fetches: Sequence[Future[dict[int, str]]]) -> None:
         """Put one slice together, check it, write it."""
-        plain: dict[int, Buffer] = {}
         for fetch in fetches:
-            opened = fetch.result()
-            plain.update(opened.plain)
-            assembly.damaged.update(opened.damaged)
-        digests = assembly.build(plain, self.hands.cpu)
+            assembly.board.damaged.update(fetch.result())
+        digests = assembly.build(self.hands.cpu)
         self._note_damage(assembly)
         item, key = self.opened.item.item_id, self.opened.digest_keys.root
         for cell, digest in digests:
@@ -296,34 +327,29 @@ class _Assembly:
         one: Slice,
         *,
         gatherer: Gatherer,
+        board: Board,
         digests: npt.NDArray[np.uint64],
     ) -> None:
-        self.slice, self.gatherer = one, gatherer
-        self.damaged: dict[int, str] = {}
+        self.slice, self.board = one, board
+        self._gatherer = gatherer
         self._opened, self._stretch = opened, stretch
         self._geometry = opened.geometry
-        block = self._geometry.block
         # From blocks of the window to bytes of the image.
         window_first = stretch.window * self._geometry.window_blocks
         shift = (stretch.first - stretch.space) * self._geometry.cell_blocks
         self._image_first = one.first + window_first + shift
-        self._buffer = np.zeros((one.end - one.first) * block, np.uint8)
+        self._buffer = np.zeros(0, np.uint8)
         per_cell = self._geometry.cell_blocks
         self._expected = digests[one.first // per_cell : -(-one.end // per_cell)]
         self._wrong: dict[int, str] = {}
 
-    def build(self, plain: dict[int, Buffer], cpu: Executor) -> list[tuple[int, int]]:
-        """Lay the blocks of the frames into the buffer; return (cell of the image, digest)."""
-        block, pieces = self._geometry.block, self.slice.pieces
-        views = {index: np.frombuffer(data, np.uint8) for index, data in plain.items()}
-        columns = (pieces.frame, pieces.at, pieces.block, pieces.count)
-        for frame, at, where, count in zip(*(c.tolist() for c in columns), strict=True):
-            view = views.get(frame)
-            if view is None:
-                continue
-            start = (where - self.slice.first) * block
-            length = count * block
-            self._buffer[start : start + length] = view[at * block : at * block + length]
+    def gather(self, fetch: Fetch) -> dict[int, str]:
+        """Fetch frames and lay them out; why some did not open. Runs in a thread of the pool."""
+        return self._gatherer.gather(fetch, self.board)
+
+    def build(self, cpu: Executor) -> list[tuple[int, int]]:
+        """Take the slice off the board, all of whose frames are there; (cell of the image, digest)."""
+        self._buffer = self.board.take(self.slice)
         return self._check_cells(cpu)
 
     def _check_cells(self, cpu: Executor) -> list[tuple[int, int]]:
@@ -349,15 +375,15 @@ class _Assembly:
         """Exact ranges of the image that are lost, neighbours joined."""
         block, pieces, found = self._geometry.block, self.slice.pieces, []
         shift = self._image_first - self.slice.first
-        table = self.gatherer.frames
+        table, damaged = self._gatherer.frames, self.board.damaged
         for frame, where, count in zip(
             pieces.frame.tolist(), pieces.block.tolist(), pieces.count.tolist(), strict=True
         ):
-            if frame in self.damaged:
+            if frame in damaged:
                 name = packs.name(int(table.pack[frame]))
                 lost = ByteRange((where + shift) * block, count * block)
-                found.append(Damage(lost, name, self.damaged[frame]))
-        if not self.damaged:
+                found.append(Damage(lost, name, damaged[frame]))
+        if not found:
             cell, first = self._geometry.cell, self._image_first * block
             found += [
                 Damage(ByteRange(first + number * cell, cell), "", why)

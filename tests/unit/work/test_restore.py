@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from typing_extensions import override
 
-from drd.core.sections import FrameTable, MapPiece
 from drd.core.tables import PackRows
 from drd.errors import IntegrityError, KeyAccessError, RefusedError, SourceError
 from drd.model import ByteRange, Json, Role
 from drd.testing.sources import MemoryTarget, SparseBytes
-from drd.work.gather import KeptFrames
 from drd.work.history import Point
 from drd.work.packkeys import PackKeys
 from drd.work.restore import Damage, OpenedPoint, Outcome, join_damage, plan, restore
-from drd.work.slices import GAP, MOST, SLICE_BLOCKS, slices
-from tests.unit.core.specimens import column
 from tests.unit.work.world import BLOCK, CELL, HANDS, World, fill
 
 CELLS = 140
@@ -322,60 +317,3 @@ def test_neighbouring_damage_of_one_cause_is_one_range() -> None:
         damage(11, 1, pack="q"),
     ]
     assert join_damage([]) == []
-
-
-def test_only_so_many_opened_frames_are_kept() -> None:
-    kept = KeptFrames(most=10)
-    kept.keep(1, 0, b"12345")
-    kept.keep(1, 0, b"again")
-    kept.keep(1, 1, b"12345")
-    assert kept.get(1, 0) == b"12345"
-    kept.keep(2, 0, b"1234567")
-    assert kept.get(1, 1) is None
-    assert kept.get(1, 0) is None
-    assert kept.get(2, 0) == b"1234567"
-
-
-def line_of_frames(offsets: list[int], *, stored: int, packs: list[int] | None = None) -> MapPiece:
-    """One block for each frame, at every other block of a window."""
-    count = len(offsets)
-    frames = FrameTable(
-        pack=column(*(packs or [1] * count)),
-        frame=column(*range(count)),
-        offset=column(*offsets),
-        stored=column(*([stored] * count)),
-        plain=column(*([BLOCK] * count)),
-    )
-    return MapPiece(
-        frames,
-        first=column(*range(0, 2 * count, 2)),
-        count=column(*([1] * count)),
-        zero=np.zeros(count, np.bool_),
-        line=np.arange(count, dtype=np.int64),
-    )
-
-
-def fetched(piece: MapPiece) -> list[tuple[int, int, int]]:
-    (one,) = slices(piece, BLOCK, 0, SLICE_BLOCKS)
-    return [(fetch.ordinal, fetch.start, fetch.length) for fetch in one.fetches]
-
-
-def test_neighbours_in_a_pack_are_one_request_up_to_a_limit() -> None:
-    assert fetched(line_of_frames([0, 100, 100 + 50 + GAP], stored=50)) == [(1, 0, 200 + GAP)]
-    assert fetched(line_of_frames([0, 51 + GAP], stored=50)) == [(1, 0, 50), (1, 51 + GAP, 50)]
-    assert fetched(line_of_frames([0, 50], stored=50, packs=[1, 2])) == [(1, 0, 50), (2, 50, 50)]
-    half = MOST // 2
-    assert fetched(line_of_frames([0, half, 2 * half], stored=half)) == [
-        (1, 0, MOST),
-        (1, MOST, half),
-    ]
-
-
-def test_slices_without_data_are_left_out() -> None:
-    assert list(slices(MapPiece.empty(), BLOCK, 0, SLICE_BLOCKS)) == []
-    piece = line_of_frames([0, 50], stored=50)
-    far = replace(piece, first=column(1, 5 * SLICE_BLOCKS + 3))
-    found = list(slices(far, BLOCK, 0, 7 * SLICE_BLOCKS))
-    assert [one.first for one in found] == [0, 5 * SLICE_BLOCKS]
-    assert [len(one.pieces) for one in found] == [1, 1]
-    assert list(slices(far, BLOCK, 2, SLICE_BLOCKS)) == []
