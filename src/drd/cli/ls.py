@@ -10,8 +10,10 @@ import click
 from drd.cli import shapes
 from drd.cli.common import Call, sheet_options, verb
 from drd.cli.output import Reply, Row, size
+from drd.errors import UsageError
 
 if TYPE_CHECKING:
+    from drd.core.selectors import Selector
     from drd.model import PointInfo
 
 
@@ -28,7 +30,9 @@ def ls(call: Call, name: str | None, **options: Any) -> Reply:
     house = call.house_of_sheet(options)
     try:
         repository = house.repository(Role.BACKUP)
-        points = listing.known_points(repository, house.spare_catalogue())
+        points = listing.known_points(
+            repository, house.spare_catalogue(), of=_meant(name), pool=house.readers()
+        )
         reply = Reply(warnings=repository.warnings)
         if name is None:
             lineages = listing.by_lineage(points)
@@ -48,6 +52,18 @@ def ls(call: Call, name: str | None, **options: Any) -> Reply:
         return reply
     finally:
         house.close()
+
+
+def _meant(name: str | None) -> list[Selector]:
+    """What *name* may mean, as :func:`_named` looks for it."""
+    from drd.core.selectors import Selector, parse_point  # noqa: PLC0415
+
+    if name is None:
+        return []
+    try:
+        return [Selector(name), parse_point(name)]
+    except UsageError:  # told when no image is called that
+        return [Selector(name)]
 
 
 def _named(points: list[PointInfo], name: str) -> list[PointInfo]:

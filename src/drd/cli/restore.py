@@ -81,14 +81,14 @@ def _restore(house: House, text: str, options: dict[str, Any]) -> Reply:
     repository = house.repository(Role.RESTORE)
     catalogue = house.spare_catalogue()
     known = _heads(catalogue.points(repository.tenant) if catalogue is not None else ())
-    every = listing.known_points(repository, catalogue)
+    hands = house.hands()
+    every = listing.known_points(repository, catalogue, of=[selector], pool=hands.transfers)
     points = gaps.find_whole(repository, every, selector)
     head = max(known.get(points[0].lineage, 0), options["expect_head"] or 0)
     freshness = _freshness(points, head)
     info = gaps.choose_whole(repository, points, selector)
     keys, point = listing.open_full(repository, info)
     opened = OpenedPoint(repository, keys, point)
-    hands = house.hands()
     opened.warm(hands.transfers)
     planned = plan(opened)
     reply = Reply(warnings=repository.warnings)
@@ -223,7 +223,12 @@ def _affected(
     from drd.work.affected import points_that_need  # noqa: PLC0415
 
     packs = {one.pack for one in outcome.damage if one.pack}
-    shared = points_that_need(repository, points, packs)
+    shared: dict[str, list[str]] = {pack: [] for pack in packs}
+    try:
+        for pack, needing in points_that_need(repository, points, packs):
+            shared[pack].append(needing)
+    except KeyboardInterrupt:  # the restore is over, and what it found must be told
+        reply.warnings.append("interrupted: other points may need what is damaged, too")
     reply.lists["findings"] = [
         {
             "offset": one.where.offset,

@@ -366,7 +366,11 @@ class House:
         from drd.work.restore import Hands  # noqa: PLC0415 - other verbs do without
 
         cpu = self._pool(self.workers(), "drd-cpu")
-        return Hands(cpu, self._pool(2 * self.transfers(), "drd-get"), self.report)
+        return Hands(cpu, self.readers(), self.report)
+
+    def readers(self) -> ThreadPoolExecutor:
+        """Threads that wait for the store, each for one answer."""
+        return self._pool(2 * self.transfers(), "drd-get")
 
     def eyes(self) -> Eyes:
         """With what a verify works."""

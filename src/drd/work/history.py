@@ -7,20 +7,28 @@ add versions can neither replace nor hide it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from drd.core import manifest as manifests
 from drd.core import names
 from drd.core.manifest import Manifest
 from drd.errors import IntegrityError, KeyAccessError, ObjectMissingError
 from drd.model import Geometry, Json, PointInfo, PointKind
+from drd.pipeline.ordered import ordered
 from drd.ports import Catalogue
 from drd.work.lineagekeys import LineageKeys, load_keys
 from drd.work.repository import Repository
 
 SECRET_FACTS = frozenset({"digest_key"})
 """Facts that never leave the sealed part: they are not for catalogues, listings or logs."""
+READ_AHEAD = 64
+"""Manifests that are asked for ahead; the pool says how many at a time."""
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,28 +203,24 @@ def point_info(point: Point) -> PointInfo:
     )
 
 
-def learn(repository: Repository, catalogue: Catalogue) -> list[PointInfo]:
+def learn(
+    repository: Repository, catalogue: Catalogue, *, pool: Executor | None = None
+) -> list[PointInfo]:
     """Make *catalogue* know what the bucket holds, reading only manifests not known yet.
+
+    Args:
+        repository: the open repository.
+        catalogue: what is known here.
+        pool: reads many manifests at a time; one at a time without.
 
     Returns:
         All points of this tenant that verify, partial ones included; a point is ``suspect`` when a
         later one found that its base was not what the map restored.
     """
     known = catalogue.keys(repository.tenant)
-    there: set[str] = set()
-    fresh: list[PointInfo] = []
-    reading = _Reading(repository)
-    for listed in repository.store.list(f"m/{repository.tenant.hex()}/"):
-        there.add(listed.key)
-        if listed.key in known:
-            continue
-        place = names.parse_manifest_key(listed.key)
-        if place is None:
-            repository.warnings.append(f"{listed.key} is not one of drd's objects")
-            continue
-        info = reading.read(place[1], listed.key)
-        if info is not None:
-            fresh.append(info)
+    there = {one.key for one in repository.store.list(f"m/{repository.tenant.hex()}/")}
+    reading = Reading(repository, pool)
+    fresh = reading.read(sorted(there - known.keys()))
     reading.check(any_read=bool(fresh) or not there.isdisjoint(known))
     gone = [key for key in known if key not in there]
     for key in gone:
@@ -239,31 +243,93 @@ def _heads(manifest_keys: Iterable[str]) -> set[str]:
     return {f"{folder}/{inverted}" for folder, inverted in heads.items()}
 
 
-class _Reading:
-    """Reads manifests of many lineages. One whose keys do not open is left out, with a warning: what
-    happened to its slots must not hide all the others.
+class Reading:
+    """Reads manifests of many lineages, many at a time. A lineage whose keys do not open is left out,
+    with a warning: what happened to its slots must not hide all the others.
     """
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, pool: Executor | None = None) -> None:
         self._repository = repository
+        self._pool = pool
         self._keys: dict[bytes, LineageKeys] = {}
         self._locked: dict[bytes, KeyAccessError] = {}
 
-    def read(self, lineage: bytes, key: str) -> PointInfo | None:
-        """The point under *key*; None (and a warning) when it cannot be read."""
+    def read(self, manifest_keys: Iterable[str]) -> list[PointInfo]:
+        """The points under *manifest_keys*, without those that cannot be read (a warning each)."""
+        lineages: dict[bytes, list[str]] = {}
+        for key in manifest_keys:
+            place = names.parse_manifest_key(key)
+            if place is None:
+                self._repository.warnings.append(f"{key} is not one of drd's objects")
+            else:
+                lineages.setdefault(place[1], []).append(key)
+        # Keys are opened with the first of each, so that no two threads open the same ones.
+        shut = {lineage for lineage in lineages if lineage not in self._keys}
+        first = [(lineage, keys[0]) for lineage, keys in lineages.items() if lineage in shut]
+        rest = [
+            (lineage, key) for lineage, keys in lineages.items() for key in keys[lineage in shut :]
+        ]
+        return [*self._all(self._read, first), *self._all(self._read, rest)]
+
+    def newest(self, lineages: Iterable[bytes]) -> list[PointInfo]:
+        """Of each lineage the newest point, and the newest full one where that is another."""
+        return [one for heads in self._each(self._newest, lineages) for one in heads]
+
+    def _all(
+        self,
+        read: Callable[[tuple[bytes, str]], PointInfo | None],
+        wanted: Iterable[tuple[bytes, str]],
+    ) -> list[PointInfo]:
+        return [one for one in self._each(read, wanted) if one is not None]
+
+    def _each(self, work: Callable[[_Given], _Made], things: Iterable[_Given]) -> Iterator[_Made]:
+        if self._pool is None:
+            return map(work, things)
+        return ordered(self._pool, work, things, ahead=READ_AHEAD)
+
+    def _read(self, wanted: tuple[bytes, str]) -> PointInfo | None:
+        lineage, key = wanted
+        with self._forgiven(lineage, key):
+            keys = self._keys_of(lineage)
+            point = _try_point(self._repository, keys, key) if keys is not None else None
+            return next(iter(self._told(point)), None) if point is not None else None
+        return None
+
+    def _newest(self, lineage: bytes) -> list[PointInfo]:
+        found: list[PointInfo] = []
+        folder = names.manifest_folder(self._repository.tenant, lineage)
+        with self._forgiven(lineage, folder):
+            keys = self._keys_of(lineage)
+            for point in newest_first(self._repository, keys) if keys is not None else ():
+                if not found or point.is_full:
+                    found += self._told(point)
+                if found and found[-1].kind is PointKind.FULL:
+                    break
+        return found
+
+    def _told(self, point: Point) -> list[PointInfo]:
+        """What there is to know of a point; nothing (and a warning) when it lacks facts."""
+        with self._forgiven(point.manifest.clear.scope.lineage, point.key):
+            return [point_info(point)]
+        return []
+
+    def _keys_of(self, lineage: bytes) -> LineageKeys | None:
         if lineage in self._locked:
             return None
+        if lineage not in self._keys:
+            self._keys[lineage] = load_keys(self._repository, lineage)
+        return self._keys[lineage]
+
+    @contextmanager
+    def _forgiven(self, lineage: bytes, about: str) -> Iterator[None]:
         try:
-            if lineage not in self._keys:
-                self._keys[lineage] = load_keys(self._repository, lineage)
-            point = _try_point(self._repository, self._keys[lineage], key)
-            return point_info(point) if point is not None else None
+            yield
         except IntegrityError as error:
-            self._repository.warnings.append(f"{key}: {error.message}")
+            self._repository.warnings.append(f"{about}: {error.message}")
         except KeyAccessError as error:
-            self._locked[lineage] = error
-            self._repository.warnings.append(str(error))
-        return None
+            if lineage not in self._locked:
+                self._locked[lineage] = error
+                self._repository.warnings.append(str(error))
 
     def check(self, *, any_read: bool) -> None:
         """Tell wrong keys from one lineage that is out of order.

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import suppress
 from datetime import datetime
 from fnmatch import fnmatchcase
 
+from drd.core import names
 from drd.core.selectors import Selector
 from drd.errors import NotFoundError
 from drd.model import PointInfo, PointKind
 from drd.ports import Catalogue
-from drd.work.history import Point, learn, open_point, read_manifest
+from drd.work.history import (
+    Point,
+    Reading,
+    learn,
+    mark_suspects,
+    open_point,
+    read_manifest,
+)
 from drd.work.lineagekeys import LineageKeys, load_keys
 from drd.work.repository import Repository
 
@@ -90,9 +100,51 @@ def _matches(name: str, pattern: str) -> bool:
     return name == pattern or fnmatchcase(name, pattern)
 
 
-def known_points(repository: Repository, catalogue: Catalogue | None) -> list[PointInfo]:
-    """All points, through the catalogue; or, where there is none, straight from the bucket."""
-    return learn(repository, catalogue or _NoCatalogue())
+def known_points(
+    repository: Repository,
+    catalogue: Catalogue | None,
+    *,
+    of: Sequence[Selector] = (),
+    pool: Executor | None = None,
+) -> list[PointInfo]:
+    """All points, through the catalogue; or, where there is none, straight from the bucket.
+
+    Args:
+        repository: the open repository.
+        catalogue: what is known here; None where nothing is.
+        of: without a catalogue, only the points of the lineage that the first of these names (that
+            names any) are needed: of the others the newest ones alone are read, for their names.
+        pool: reads many manifests at a time.
+    """
+    if catalogue is None and of:
+        return _points_of(repository, of, Reading(repository, pool))
+    return learn(repository, catalogue or _NoCatalogue(), pool=pool)
+
+
+def _points_of(
+    repository: Repository, selectors: Sequence[Selector], reading: Reading
+) -> list[PointInfo]:
+    folders = repository.store.folders(f"m/{repository.tenant.hex()}/")
+    heads = reading.newest(bytes.fromhex(one) for one in folders if names.is_id(one))
+    reading.check(any_read=bool(heads))
+    lineage = _first_named(heads, selectors)
+    if lineage is None:
+        return sorted(heads, key=_place)
+    there = repository.store.list(names.manifest_folder(repository.tenant, lineage))
+    have = {one.manifest_key for one in heads}
+    more = reading.read(one.key for one in there if one.key not in have)
+    return mark_suspects(sorted([*heads, *more], key=_place))
+
+
+def _first_named(heads: Sequence[PointInfo], selectors: Sequence[Selector]) -> bytes | None:
+    for selector in selectors:
+        with suppress(NotFoundError):  # told by who looks for it among all points
+            return find_lineage(heads, selector)[0].lineage
+    return None
+
+
+def _place(point: PointInfo) -> tuple[bytes, int]:
+    return point.lineage, point.seq
 
 
 class _NoCatalogue:
@@ -105,7 +157,7 @@ class _NoCatalogue:
         return {}
 
     def points(self, tenant: bytes) -> Sequence[PointInfo]:  # noqa: ARG002
-        return sorted(self._learnt.values(), key=lambda point: (point.lineage, point.seq))
+        return sorted(self._learnt.values(), key=_place)
 
     def learn(self, points: Iterable[PointInfo]) -> None:
         self._learnt.update({point.manifest_key: point for point in points})

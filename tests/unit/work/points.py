@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
+from typing_extensions import override
+
 from drd.core import names
 from drd.model import PointInfo, PointKind
+from drd.ports import Store
+from drd.stores.metered import MeteredStore
 from drd.testing.fakes import START
 from tests.unit.work.world import CELL, IMAGE, World, fill
 
 NAME = f"source/{IMAGE}"
+
+
+class KeysRead(MeteredStore):
+    """Counts how often each object was read."""
+
+    def __init__(self, inner: Store) -> None:
+        super().__init__(inner)
+        self.reads: Counter[str] = Counter()
+
+    @override
+    def get(
+        self, key: str, *, version: str = "", start: int = 0, length: int | None = None
+    ) -> bytes:
+        self.reads[key] += 1
+        return super().get(key, version=version, start=start, length=length)
 
 
 def with_points(count: int, *, cells: int = 4) -> World:
