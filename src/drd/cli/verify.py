@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from drd.ports import Source
     from drd.wiring import House
     from drd.work.repository import Repository
-    from drd.work.verify import Proof
+    from drd.work.verify import Eyes, Proof
 
 SOURCE_LEVEL = 4
 MEANING = {
@@ -49,11 +49,12 @@ def verify(call: Call, names: tuple[str, ...], level: str, *, every: bool) -> Re
     try:
         # Not through the cache: what is to be proven is what the bucket has.
         repository = house.repository(Role.VERIFY, cached=False)
-        points = listing.known_points(repository, house.spare_catalogue())
+        eyes = house.eyes()
+        points = listing.known_points(repository, house.spare_catalogue(), pool=eyes.transfers)
         reply = Reply()
         proofs = []
         chosen = _Chosen(repository, points, every=every).chosen(names, reply)
-        prover = _Prover(house, repository, int(level))
+        prover = _Prover(house, repository, int(level), eyes)
         for info in chosen:
             try:
                 proofs.append((info, prover.prove(info)))
@@ -153,24 +154,23 @@ class _Chosen:
 class _Prover:
     """Proves points of one repository to one level."""
 
-    def __init__(self, house: House, repository: Repository, level: int) -> None:
+    def __init__(self, house: House, repository: Repository, level: int, eyes: Eyes) -> None:
+        from drd.work.verify import Round  # noqa: PLC0415
+
         self._house = house
-        self._repository = repository
         self._level = level
-        self._eyes = house.eyes()
+        self._eyes = eyes
+        self._round = Round(repository, level, eyes)
         self._found: dict[str, Sequence[Found]] = {}
 
     def prove(self, info: PointInfo) -> Proof:
         """Look at one point."""
-        from drd.work import listing  # noqa: PLC0415
         from drd.work import verify as verifying  # noqa: PLC0415
-        from drd.work.restore import OpenedPoint  # noqa: PLC0415
 
-        keys, point = listing.open_full(self._repository, info)
-        opened = OpenedPoint(self._repository, keys, point)
+        opened = self._round.open(info)
         name = f"{info.name}@{info.seq}"
         if self._level != SOURCE_LEVEL:
-            return verifying.verify_objects(opened, self._level, self._eyes, point=name)
+            return verifying.verify_objects(opened, self._round, point=name)
         source, found = self._source_of(info)
         return verifying.verify_source(opened, source, found, self._eyes, point=name)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from drd.core.manifest import Reference
 from drd.core.names import pack_key
 from drd.errors import DrdError
 from drd.model import PointInfo
@@ -16,33 +17,53 @@ from drd.work.shelf import Shelf
 
 def points_that_need(
     repository: Repository, points: Sequence[PointInfo], packs: Iterable[str]
-) -> dict[str, list[str]]:
-    """For each pack (its key) the points of this lineage that reach it, as ``NAME@SEQ``.
+) -> Iterator[tuple[str, str]]:
+    """Pairs of a pack (its key, one of *packs*) and a point that reaches it, as ``NAME@SEQ``; point
+    by point, so that who stops half-way has what was found so far.
 
     A point that cannot be read is left out, with a warning: it has troubles of its own.
     """
-    found: dict[str, list[str]] = {pack: [] for pack in packs}
+    wanted = frozenset(packs)
+    lineages: dict[bytes, _Tables] = {}
     for point in full_points(points):
         try:
-            reached = _reached(repository, point)
+            if point.lineage not in lineages:
+                lineages[point.lineage] = _Tables(repository, point.lineage, wanted)
+            reached = lineages[point.lineage].reached_by(point.seq)
         except DrdError as error:
             repository.warnings.append(f"{point.name}@{point.seq}: {error}")
             continue
-        for pack, needing in found.items():
-            if pack in reached:
-                needing.append(f"{point.name}@{point.seq}")
-    return found
+        for pack in sorted(reached):
+            yield pack, f"{point.name}@{point.seq}"
 
 
-def _reached(repository: Repository, point: PointInfo) -> set[str]:
-    keys = load_keys(repository, point.lineage)
-    clear = read_manifest(repository, point.lineage, point.seq).clear
-    shelf = Shelf(repository.store, keys)
-    ordinals: set[int] = set()
-    names: dict[int, str] = {}
-    for reference in clear.references:
-        head = shelf.open(reference).head
-        ordinals.update(head.reached)
-        for row in head.rows:
-            names[row.ordinal] = pack_key(repository.tenant, point.lineage, row.pack_id)
-    return {names[ordinal] for ordinal in ordinals if ordinal in names}
+class _Tables:
+    """What the tables of one lineage say of the packs that are wanted; each is read once."""
+
+    def __init__(self, repository: Repository, lineage: bytes, wanted: frozenset[str]) -> None:
+        self._repository, self._lineage, self._wanted = repository, lineage, wanted
+        self._shelf = Shelf(repository.store, load_keys(repository, lineage))
+        self._known: dict[bytes, tuple[frozenset[int], dict[int, str]]] = {}
+
+    def reached_by(self, seq: int) -> set[str]:
+        """Keys of the wanted packs that point *seq* reaches."""
+        clear = read_manifest(self._repository, self._lineage, seq).clear
+        ordinals: set[int] = set()
+        names: dict[int, str] = {}
+        for reference in clear.references:
+            reached, rows = self._of(reference)
+            ordinals |= reached
+            names |= rows
+        return {key for ordinal, key in names.items() if ordinal in ordinals}
+
+    def _of(self, reference: Reference) -> tuple[frozenset[int], dict[int, str]]:
+        """Ordinals that a table reaches, and the wanted packs among its rows."""
+        if reference.table_id not in self._known:
+            head = self._shelf.open(reference).head
+            keys = {
+                row.ordinal: pack_key(self._repository.tenant, self._lineage, row.pack_id)
+                for row in head.rows
+            }
+            rows = {ordinal: key for ordinal, key in keys.items() if key in self._wanted}
+            self._known[reference.table_id] = (frozenset(head.reached), rows)
+        return self._known[reference.table_id]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
+
 from drd.core import manifest as manifests
 from drd.core import names, seal
 from drd.core.manifest import Clear, RollEntry
 from drd.core.sections import What
 from drd.core.tables import TableKind
 from drd.errors import IntegrityError
+from drd.pipeline.ordered import ordered
 from drd.work.repository import Repository
 from drd.work.shelf import Shelf
 
@@ -28,19 +31,58 @@ def full_roll(clear: Clear, shelf: Shelf) -> list[RollEntry]:
     return [*entries, *clear.roll]
 
 
-def missing(repository: Repository, clear: Clear, shelf: Shelf) -> list[tuple[RollEntry, str]]:
-    """Manifests on the roll that the bucket does not have as they were: (entry, what is wrong)."""
-    scope = clear.scope
-    folder = names.manifest_folder(scope.tenant, scope.lineage)
-    there = {one.key for one in repository.store.list(folder)}
-    found = []
-    for entry in full_roll(clear, shelf):
-        key = names.manifest_key(scope.tenant, scope.lineage, entry.seq)
-        if key not in there:
-            found.append((entry, "is on the roll and gone from the bucket"))
-        elif not _is_there(repository, key, entry.sha256):
-            found.append((entry, "is not the manifest that the roll names"))
-    return found
+class RollCheck:
+    """Whether the bucket has the manifests that rolls name; safe for several threads.
+
+    The rolls of a lineage name the same manifests again and again: each is looked at once, and what
+    was found holds for every roll that this check is asked about.
+
+    Args:
+        repository: the open repository.
+        pool: for the requests.
+        hashes: compare the SHA-256 of each manifest, too; else that it is there must do.
+        ahead: manifests under way at a time.
+    """
+
+    def __init__(
+        self, repository: Repository, pool: Executor, *, hashes: bool = True, ahead: int = 8
+    ) -> None:
+        self._repository = repository
+        self._pool = pool
+        self._hashes = hashes
+        self._ahead = ahead
+        self._there: dict[str, frozenset[str]] = {}
+        self._wrong: dict[tuple[str, bytes], str] = {}
+
+    def missing(self, clear: Clear, shelf: Shelf) -> list[tuple[RollEntry, str]]:
+        """Manifests on the roll of *clear* that the bucket does not have as they were: (entry, why)."""
+        scope = clear.scope
+        entries = full_roll(clear, shelf)
+        keys = [names.manifest_key(scope.tenant, scope.lineage, one.seq) for one in entries]
+        there = self._listed(names.manifest_folder(scope.tenant, scope.lineage))
+        wanted = [(key, one.sha256) for key, one in zip(keys, entries, strict=True)]
+        unknown = [one for one in dict.fromkeys(wanted) if one not in self._wrong]
+
+        def look(one: tuple[str, bytes]) -> str:
+            key, sha256 = one
+            if key not in there:
+                return "is on the roll and gone from the bucket"
+            if self._hashes and not _is_there(self._repository, key, sha256):
+                return "is not the manifest that the roll names"
+            return ""
+
+        found = ordered(self._pool, look, unknown, ahead=self._ahead)
+        self._wrong.update(zip(unknown, found, strict=True))
+        return [
+            (entry, self._wrong[one])
+            for entry, one in zip(entries, wanted, strict=True)
+            if self._wrong[one]
+        ]
+
+    def _listed(self, folder: str) -> frozenset[str]:
+        if folder not in self._there:
+            self._there[folder] = frozenset(one.key for one in self._repository.store.list(folder))
+        return self._there[folder]
 
 
 def _is_there(repository: Repository, key: str, sha256: bytes) -> bool:

@@ -6,6 +6,11 @@
   open. For the verify role.
 - Level 4, *source*: every cell of the map has the digest of the same cell in the source's snapshot of
   that point. No data key.
+
+Points of a lineage share most objects. What was found out about one in this call is not asked for
+again, at the same level and by the same hash, size and keys: all points cost little more than one.
+The roll of each point belongs to every level but the last: at level 0 its manifests are there, from
+level 1 on they are the ones that it names.
 """
 
 from __future__ import annotations
@@ -22,15 +27,19 @@ from drd.core.compress import Compressor
 from drd.core.footer import footer_frames
 from drd.core.tables import PackRow
 from drd.errors import DrdError, IntegrityError, NotFoundError, ObjectMissingError
-from drd.model import Found, Progress
+from drd.model import Found, PointInfo, Progress
 from drd.pipeline.batching import Batch, Wanted, batches, pieces, read_spans
 from drd.pipeline.ordered import ordered
 from drd.ports import Report, Source, Store
-from drd.work import layout, rolls
+from drd.work import layout
+from drd.work.history import open_point, read_manifest
+from drd.work.lineagekeys import LineageKeys, load_keys
 from drd.work.making import snapshot_of
 from drd.work.packkeys import PackKeys
+from drd.work.repository import Repository
 from drd.work.restore import OpenedPoint
-from drd.work.shelf import fetch
+from drd.work.rolls import RollCheck
+from drd.work.shelf import Shelf, fetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What was proved of one point: objects and bytes looked at, and what was wrong."""
+    """What was proved of one point: objects and bytes on which that stands, and what was wrong.
+
+    At level 0 no byte is looked at. What several points share is read once, and counted for each.
+    """
 
     point: str
     level: int
@@ -74,6 +86,53 @@ class Eyes:
     transfers: Executor
     report: Report
     ahead: int = 8
+
+
+class Round:
+    """One call of verify for points of one repository: keys and tables of the lineage under way, and
+    what was found out about objects until now.
+
+    Raises (each method):
+        IntegrityError, KeyAccessError: a point, or its keys, cannot be opened.
+    """
+
+    def __init__(self, repository: Repository, level: int, eyes: Eyes) -> None:
+        self.level, self.eyes = level, eyes
+        self.rolls = RollCheck(repository, eyes.transfers, hashes=level > 0, ahead=eyes.ahead)
+        self.known: dict[tuple[object, ...], str] = {}
+        self._repository = repository
+        self._held: tuple[LineageKeys, Shelf] | None = None
+
+    def open(self, info: PointInfo) -> OpenedPoint:
+        """A point with the tables that it shares with those before it."""
+        held = self._held
+        if held is None or held[0].scope.lineage != info.lineage:
+            keys = load_keys(self._repository, info.lineage)
+            held = self._held = (keys, Shelf(self._repository.store, keys))
+        keys, shelf = held
+        point = open_point(read_manifest(self._repository, info.lineage, info.seq), keys)
+        return OpenedPoint(self._repository, keys, point, shelf=shelf)
+
+    def look(
+        self, check: Callable[[Needed], object], identity: Callable[[Needed], tuple[object, ...]]
+    ) -> Callable[[Needed], str]:
+        """What is wrong with an object (``""`` for nothing): found out once for each *identity*."""
+
+        def looked(one: Needed) -> str:
+            known = identity(one)
+            if known not in self.known:
+                self.known[known] = _wrong(check, one)
+            return self.known[known]
+
+        return looked
+
+
+def _wrong(check: Callable[[Needed], object], one: Needed) -> str:
+    try:
+        check(one)
+    except IntegrityError as error:
+        return error.message
+    return ""
 
 
 def needed(opened: OpenedPoint) -> list[Needed]:
@@ -102,46 +161,43 @@ def needed(opened: OpenedPoint) -> list[Needed]:
     return found
 
 
-def verify_objects(opened: OpenedPoint, level: int, eyes: Eyes, *, point: str) -> Proof:
-    """Levels 0, 1 and 2."""
+def verify_objects(opened: OpenedPoint, now: Round, *, point: str) -> Proof:
+    """Levels 0, 1 and 2, as *now* has it."""
+    level, eyes = now.level, now.eyes
     try:
         wanted = needed(opened)
-        check = _check_of(level, opened)
+        look = now.look(*_check_of(level, opened))
     except IntegrityError as error:
         return Proof(point, level, 0, 0, (Finding(point, error.about, error.message),))
-
-    def look(one: Needed) -> Finding | None:
-        try:
-            check(one)
-        except IntegrityError as error:
-            return Finding(point, one.key, error.message)
-        return None
-
     total = sum(one.size for one in wanted)
     done = 0
-    findings = _roll_findings(opened, point)
+    findings = _roll_findings(opened, now.rolls, point)
     results = ordered(eyes.transfers, look, wanted, ahead=eyes.ahead)
-    for one, finding in zip(wanted, results, strict=True):
-        if finding is not None:
-            findings.append(finding)
+    for one, what in zip(wanted, results, strict=True):
+        if what:
+            findings.append(Finding(point, one.key, what))
         done += one.size
         eyes.report(Progress("verify", done, total))
-    return Proof(point, level, len(wanted), total, tuple(findings))
+    return Proof(point, level, len(wanted), total if level else 0, tuple(findings))
 
 
-def _check_of(level: int, opened: OpenedPoint) -> Callable[[Needed], object]:
+def _check_of(
+    level: int, opened: OpenedPoint
+) -> tuple[Callable[[Needed], object], Callable[[Needed], tuple[object, ...]]]:
+    """How to look at an object, and what it was looked at with: equal for one that need not be again."""
     store = opened.repository.store
     if level == 0:
-        return lambda one: _present(store, one)
+        return lambda one: _present(store, one), lambda one: (one,)
     if level == 1:
-        return lambda one: _hash(store, one)
-    return _Decrypting(opened).check
+        return lambda one: _hash(store, one), lambda one: (one,)
+    decrypting = _Decrypting(opened)
+    return decrypting.check, decrypting.identity
 
 
-def _roll_findings(opened: OpenedPoint, point: str) -> list[Finding]:
+def _roll_findings(opened: OpenedPoint, rolls: RollCheck, point: str) -> list[Finding]:
     """Earlier manifests that this point says are retained, and that are gone or were exchanged."""
     clear = opened.point.manifest.clear
-    gone = rolls.missing(opened.repository, clear, opened.shelf)
+    gone = rolls.missing(clear, opened.shelf)
     keys = [
         names.manifest_key(clear.scope.tenant, clear.scope.lineage, entry.seq) for entry, _ in gone
     ]
@@ -170,6 +226,14 @@ class _Decrypting:
     def __init__(self, opened: OpenedPoint) -> None:
         self._opened = opened
         self._packs = PackKeys(opened.keys, opened.rows)
+        self._secrets = {secret.ordinal: secret for secret in opened.rows.secrets}
+        self._epochs = {epoch.epoch_id: epoch for epoch in opened.rows.epochs}
+
+    def identity(self, one: Needed) -> tuple[object, ...]:
+        """An object, and all that it is opened with: the sealed row of a pack, its epoch, the units."""
+        secret = self._secrets.get(one.row.ordinal) if one.row is not None else None
+        epoch = self._epochs.get(secret.epoch_id) if secret is not None else None
+        return (one, secret, epoch, self._opened.geometry)
 
     def check(self, one: Needed) -> None:
         """Hash, then open everything in it."""

@@ -18,7 +18,7 @@ from drd.testing.sources import MemoryTarget, SparseBytes
 from drd.testing.stores import MemoryStore
 from drd.work.history import learn
 from drd.work.restore import restore
-from drd.work.verify import Eyes, verify_objects
+from drd.work.verify import Eyes, Round, verify_objects
 from tests.unit.work.effort import FACTOR
 from tests.unit.work.world import BLOCK, CELL, HANDS, World
 
@@ -131,7 +131,9 @@ def test_verify_meets_only_damage(world: World, level: int) -> None:
         right = world.store.get(key)
         for wrong in (b"", b"drd1", right[:100], right[:-1], right + b"x", bytes(len(right))):
             world.store.damage(key, wrong)
-            proof = verify_objects(world.opened(2), level, eyes, point="p")
+            proof = verify_objects(
+                world.opened(2), Round(world.repository(), level, eyes), point="p"
+            )
             if level or len(wrong) != len(right):
                 assert [one.about for one in proof.findings] == [key]
         world.store.damage(key, right)

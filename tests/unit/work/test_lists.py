@@ -19,8 +19,9 @@ from drd.work.besides import check_reader, slots_wanting
 from drd.work.held import held_snapshots, needed_ids
 from drd.work.history import mark_suspects
 from drd.work.listing import find_lineage, full_points, known_points, matching, open_full, owners
+from drd.work.repository import Repository
 from drd.work.strangers import AT_MOST, strangers_of, warn_of_strangers
-from tests.unit.work.points import NAME, cut, info, remove, slots_of, with_points
+from tests.unit.work.points import NAME, KeysRead, cut, info, remove, slots_of, with_points
 from tests.unit.work.world import BLOCK, World, fill
 
 
@@ -154,19 +155,43 @@ def test_snapshots_that_the_next_run_needs_are_kept_and_others_marked() -> None:
     assert needed_ids([info(1)]) == {b"l" * 16: frozenset({""})}
 
 
+def needing(
+    repository: Repository, points: list[PointInfo], packs: list[str]
+) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {pack: [] for pack in packs}
+    for pack, point in points_that_need(repository, points, packs):
+        found[pack].append(point)
+    return found
+
+
 def test_points_that_need_a_pack_are_named(world: World) -> None:
     """A pack is shared by all points whose map still points to it."""
     packs = sorted(world.keys("p/"))
     repository = world.repository()
-    found = points_that_need(repository, world.points(), [*packs, "p/unknown"])
+    found = needing(repository, world.points(), [*packs, "p/unknown"])
     assert found["p/unknown"] == []
     assert sorted(len(found[pack]) for pack in packs) == [1, 2, 3]
     assert {one for pack in packs for one in found[pack]} == {f"{NAME}@{n}" for n in (1, 2, 3)}
     told = world.points()
     cut(world, 2)
-    found = points_that_need(repository, told, packs)
+    found = needing(repository, told, packs)
     assert f"{NAME}@2" not in {one for pack in packs for one in found[pack]}
     assert any(f"{NAME}@2" in one for one in repository.warnings)
+
+
+def test_each_table_is_read_once_for_all_points(world: World) -> None:
+    store = KeysRead(world.store)
+    points = world.points()
+    assert needing(world.repository(store=store), points, sorted(world.keys("p/")))
+    tables = {key: count for key, count in store.reads.items() if key.startswith("x/")}
+    assert tables == dict.fromkeys(world.keys("x/"), 1)
+
+
+def test_who_stops_half_way_has_what_was_found_so_far(world: World) -> None:
+    store = KeysRead(world.store)
+    found = points_that_need(world.repository(store=store), world.points(), world.keys("p/"))
+    assert next(found)[1] == f"{NAME}@1"
+    assert sum(count for key, count in store.reads.items() if key.startswith("m/")) == 1
 
 
 def test_strangers_are_named_and_what_is_drds_is_not(world: World) -> None:

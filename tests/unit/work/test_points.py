@@ -15,7 +15,7 @@ from drd.core.selectors import parse_point
 from drd.core.tables import TableKind
 from drd.errors import IntegrityError, KeyAccessError, NotFoundError, ObjectMissingError
 from drd.model import Json
-from drd.testing.fakes import MemoryCatalogue, MemoryRing
+from drd.testing.fakes import Inline, MemoryCatalogue, MemoryRing
 from drd.work import rolls
 from drd.work.gaps import choose_whole, damaged, find_whole, locked
 from drd.work.history import Point, learn, newest, read_manifest
@@ -315,7 +315,8 @@ def roll_of(world: World, seq: int) -> tuple[list[int], list[tuple[int, str]]]:
     shelf = Shelf(repository.store, load_keys(repository, world.lineage))
     told = read_manifest(repository, world.lineage, seq).clear
     entries = [one.seq for one in rolls.full_roll(told, shelf)]
-    return entries, [(one.seq, why) for one, why in rolls.missing(repository, told, shelf)]
+    check = rolls.RollCheck(repository, Inline())
+    return entries, [(one.seq, why) for one, why in check.missing(told, shelf)]
 
 
 def test_each_manifest_is_on_the_roll_of_the_next(world: World) -> None:

@@ -12,10 +12,20 @@ from drd.core import names, pack
 from drd.core.seal import sha256
 from drd.errors import NotFoundError
 from drd.model import Changed, Json, Role
+from drd.ports import Store
 from drd.testing.fakes import Inline
 from drd.work.history import Point
 from drd.work.restore import OpenedPoint
-from drd.work.verify import Eyes, Proof, damage_errors, needed, verify_objects, verify_source
+from drd.work.verify import (
+    Eyes,
+    Proof,
+    Round,
+    damage_errors,
+    needed,
+    verify_objects,
+    verify_source,
+)
+from tests.unit.work.points import KeysRead
 from tests.unit.work.world import BLOCK, CELL, IMAGE, World, fill
 
 EYES = Eyes(Inline(), Inline(), lambda _: None)
@@ -32,8 +42,12 @@ def world() -> World:
     return made
 
 
+def round_at(world: World, level: int, *, store: Store | None = None) -> Round:
+    return Round(world.repository(store=store), level, EYES)
+
+
 def verified(world: World, level: int, seq: int = 2) -> Proof:
-    return verify_objects(world.opened(seq), level, EYES, point=f"image@{seq}")
+    return verify_objects(world.opened(seq), round_at(world, level), point=f"image@{seq}")
 
 
 def about(proof: Proof) -> set[str]:
@@ -49,7 +63,8 @@ def test_a_whole_point_has_no_findings(world: World, level: int) -> None:
     proof = verified(world, level)
     assert proof.findings == ()
     assert proof.objects == len(needed(world.opened(2))) > 3
-    assert proof.bytes == sum(one.size for one in needed(world.opened(2)))
+    size = sum(one.size for one in needed(world.opened(2)))
+    assert proof.bytes == (size if level else 0), "at level 0 no byte is looked at"
     assert damage_errors([proof]) == []
 
 
@@ -107,13 +122,67 @@ def test_manifests_that_are_gone_without_a_journal_are_findings(world: World, le
     assert about(verified(world, level)) == {key}
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_an_exchanged_manifest_is_found_from_level_1_on(world: World, level: int) -> None:
+    """Level 0 asks for no object's content, the manifest of the point itself excepted."""
+    key = names.manifest_key(world.ring.tenant, world.lineage, 1)
+    world.store.damage(key, b"another")
+    assert about(verified(world, level)) == ({key} if level else set())
+
+
+# ── many points ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_all_points_together_ask_for_each_object_once(world: World, level: int) -> None:
+    """Tables are also opened, each once; manifests read as points, and compared with rolls."""
+    for seed in range(3, 7):
+        fill(world, seed=seed, cells=range(3))
+        world.backup()
+    store = KeysRead(world.store)
+    now = round_at(world, level, store=store)
+    points = world.full()
+    for info in points:
+        proof = verify_objects(now.open(info), now, point=f"image@{info.seq}")
+        assert proof.findings == ()
+        assert proof.objects == len(needed(world.opened(info.seq)))
+    packs = {key: count for key, count in store.reads.items() if key.startswith("p/")}
+    assert packs == (dict.fromkeys(world.keys("p/"), 1) if level else {})
+    others = {key: count for key, count in store.reads.items() if key[0] in "xm"}
+    assert others.keys() == world.keys("x/") | world.keys("m/")
+    assert max(others.values()) == (2 if level else 1)
+    assert store.traffic.lists <= 2 * len(points) + 4
+
+
+def test_what_is_damaged_is_told_of_every_point_that_needs_it(world: World) -> None:
+    key = packs_of(world)[0]
+    world.store.damage(key, b"rot")
+    store = KeysRead(world.store)
+    now = round_at(world, 1, store=store)
+    wrong = [verify_objects(now.open(info), now, point="p") for info in world.full()]
+    needing = [key in {one.key for one in needed(world.opened(info.seq))} for info in world.full()]
+    assert [about(proof) == {key} for proof in wrong] == needing
+    assert any(needing)
+    assert store.reads[key] <= 3, "the pinned version, the newest and every other: once"
+
+
+def test_a_pack_proven_with_one_row_is_not_proven_with_another(world: World) -> None:
+    now = round_at(world, 2)
+    assert verify_objects(world.opened(2), now, point="p").findings == ()
+    opened = world.opened(2)
+    rows = opened.rows
+    lying = replace(rows.secrets[0], commitment=bytes(32))
+    opened._rows = replace(rows, secrets=(lying, *rows.secrets[1:]))
+    assert len(verify_objects(opened, now, point="p").findings) == 1
+
+
 def test_levels_0_and_1_need_no_data_key(world: World) -> None:
     repository = world.repository(Role.BACKUP)
     opened = world.opened(2)
     blind = OpenedPoint(repository, opened.keys, opened.point)
     opened.keys.repository = repository
     for level in (0, 1):
-        assert verify_objects(blind, level, EYES, point="p").findings == ()
+        assert verify_objects(blind, round_at(world, level), point="p").findings == ()
 
 
 # ── level 2: packs that hash as they should, and are wrong within ───────────────────────────────
@@ -167,8 +236,8 @@ def test_level_2_finds_what_hashes_cannot(
     opened = world.opened(2)
     key = packs_of(world)[0]
     rewritten(opened, key, damage(world.store.get(key)))
-    assert verify_objects(opened, 1, EYES, point="p").findings == ()
-    assert about(verify_objects(opened, 2, EYES, point="p")) == {key}
+    assert verify_objects(opened, round_at(world, 1), point="p").findings == ()
+    assert about(verify_objects(opened, round_at(world, 2), point="p")) == {key}
 
 
 @pytest.fixture
@@ -204,7 +273,7 @@ def test_level_2_takes_no_footer_of_another_pack(
     data, trailer = world.store.get(key), trailer_of(other)
     at = trailer.footer_offset
     rewritten(opened, key, data[:at] + other[at:])
-    assert about(verify_objects(opened, 2, EYES, point="p")) == {key}
+    assert about(verify_objects(opened, round_at(world, 2), point="p")) == {key}
 
 
 def trailer_of(data: bytes) -> pack.Trailer:
@@ -292,5 +361,5 @@ def test_a_pack_that_the_point_does_not_reach_is_not_needed() -> None:
         packs = {one.row.ordinal for one in needed(opened) if one.row is not None}
         assert seed + 1 in packs
         unneeded += len({row.ordinal for row in opened.rows.rows} - packs)
-        assert verify_objects(opened, 2, EYES, point="p").findings == ()
+        assert verify_objects(opened, round_at(world, 2), point="p").findings == ()
     assert unneeded
