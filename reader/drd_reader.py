@@ -65,13 +65,13 @@ climb: F = lambda moved, sizes: accumulate(map(plus, moved, (0, *sizes)), plus) 
 say: F = lambda text: print(text, file=sys.stderr, flush=True)
 
 
-class Failure(Exception):  # noqa: N818 - damage, unless another exit code is given
+class Failure(ValueError):  # noqa: N818 - damage, unless another exit code is given
     def __init__(self, message: str, code: int = 11) -> None:
         super().__init__(message)
         self.code = code
 
 
-BAD = (Failure, LookupError, ValueError, TypeError, InvalidTag, InvalidSignature, ZstdError)
+BAD = (LookupError, ValueError, TypeError, RecursionError, InvalidTag, InvalidSignature, ZstdError)
 
 
 def must(true: object, why: str, code: int = 11) -> None:

@@ -298,9 +298,7 @@ def check_signer(manifest: Manifest, trust: Trust) -> None:
     """
     clear = manifest.clear
     key = may_sign(trust, manifest.signer, "host", clear.scope.tenant)
-    if (key.not_before and clear.committed_at < key.not_before) or (
-        key.not_after and clear.committed_at > key.not_after
-    ):
+    if not key.valid_at(clear.committed_at):
         raise IntegrityError("a manifest was signed outside its key's time of validity")
     if key.revoked_at is None:
         return
@@ -323,7 +321,7 @@ def open_facts(manifest: Manifest, key: bytes) -> dict[str, Json]:
         raise IntegrityError("the sealed part of a manifest has a wrong number of sections")
     try:
         facts = json.loads(sections[0])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise IntegrityError("the sealed part of a manifest is no JSON") from error
     if not isinstance(facts, dict):
         raise IntegrityError("the sealed part of a manifest is no JSON object")

@@ -45,8 +45,32 @@ def verify_signature(public: bytes, message: bytes, signature: bytes) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Signed:
+    """A document whose signature was checked, its body not yet read: first ask who *signer* is."""
+
+    kind: str
+    body: bytes
+    signer: bytes
+    sha256: bytes
+
+    def read(self) -> Document:
+        """Read the body.
+
+        Raises:
+            IntegrityError: it is no JSON object, or one that no writer of drd nests so deep.
+        """
+        try:
+            parsed = json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            raise IntegrityError(f"a signed {self.kind} holds no JSON") from error
+        if not isinstance(parsed, dict):
+            raise IntegrityError(f"a signed {self.kind} holds no JSON object")
+        return Document(self.kind, parsed, self.signer, self.sha256)
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
-    """A signed document whose signature was checked; who may sign it is another question."""
+    """A signed document that was read; whether its signer may sign it is another question."""
 
     kind: str
     body: dict[str, Json]
@@ -71,7 +95,16 @@ def encode_document(kind: str, body: bytes, signer: bytes, signature: bytes) -> 
 
 
 def decode_document(data: Buffer, kind: str) -> Document:
-    """Take a document apart and check its signature.
+    """Take a document apart, check its signature and read it.
+
+    Raises:
+        IntegrityError: it is none of that kind, is damaged, or the signature is wrong.
+    """
+    return check_signature(data, kind).read()
+
+
+def check_signature(data: Buffer, kind: str) -> Signed:
+    """Take a document apart and check its signature; anybody can make one whose signature is right.
 
     Raises:
         IntegrityError: it is none of that kind, is damaged, or the signature is wrong.
@@ -85,13 +118,7 @@ def decode_document(data: Buffer, kind: str) -> Document:
     signature = reader.raw(64)
     reader.end()
     verify_signature(signer, document_to_sign(kind, body), signature)
-    try:
-        parsed = json.loads(body)
-    except ValueError as error:
-        raise IntegrityError(f"a signed {kind} holds no JSON") from error
-    if not isinstance(parsed, dict):
-        raise IntegrityError(f"a signed {kind} holds no JSON object")
-    return Document(kind, parsed, signer, sha256(data))
+    return Signed(kind, body, signer, sha256(data))
 
 
 def hex_field(body: Mapping[str, Json], name: str, length: int) -> bytes:
@@ -197,6 +224,13 @@ class SigningKey:
     not_after: datetime | None
     revoked_at: datetime | None
     revoked: Mapping[bytes, tuple[int, bytes]]
+
+    def valid_at(self, when: datetime) -> bool:
+        """Whether *when* is inside the time of validity, its ends included."""
+        return not (
+            (self.not_before and when < self.not_before)
+            or (self.not_after and when > self.not_after)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 1. ``format/``: the newest document that verifies and is signed by the root that the keys name by its
    fingerprint. A bucket cannot vouch for itself; without a fingerprint the root is taken as found,
-   and that is said.
+   and a warning says which.
 2. Version and required features must be known; else it is refused, not guessed.
 3. Repository id must be the one that the keys were made for.
 4. ``trust/``: the newest document that the same root signed.
@@ -21,7 +21,8 @@ from drd.core.trust import (
     Document,
     RepositoryFormat,
     Trust,
-    decode_document,
+    Signed,
+    check_signature,
     read_format,
     read_trust,
 )
@@ -56,16 +57,21 @@ def open_repository(store: Store, ring: KeyRing) -> Repository:
     warnings: list[str] = []
     fingerprint = ring.root_fingerprint
 
-    def of_root(_: int, document: Document) -> bool:
-        return fingerprint is None or seal.sha256(document.signer) == fingerprint
+    def of_root(signed: Signed) -> bool:
+        return fingerprint is None or seal.sha256(signed.signer) == fingerprint
 
     documents, strangers = _documents(
-        store, names.FORMAT_PREFIX, FORMAT, accept=of_root, warnings=warnings
+        store, names.FORMAT_PREFIX, FORMAT, by=of_root, warnings=warnings
     )
     if not documents:
         raise _no_format(store.url, strangers=strangers)
     document = documents[0]
     known = read_format(document)
+    if fingerprint is None:
+        warnings.append(
+            "these keys do not say which root may be trusted: it is taken as found here. Compare its "
+            f"fingerprint with the recovery sheet: {seal.sha256(known.root).hex()}"
+        )
     if ring.repository is not None and ring.repository != known.repository:
         raise RefusedError(
             "this bucket holds another repository than the one these keys belong to",
@@ -73,10 +79,10 @@ def open_repository(store: Store, ring: KeyRing) -> Repository:
             hint=f"it is {known.repository.hex()}, the keys are for {ring.repository.hex()}",
         )
 
-    def of_same_root(number: int, document: Document) -> bool:
-        return document.signer == known.root and document.body.get("n") == number
+    def of_same_root(signed: Signed) -> bool:
+        return signed.signer == known.root
 
-    found, _ = _documents(store, names.TRUST_PREFIX, TRUST, accept=of_same_root, warnings=warnings)
+    found, _ = _documents(store, names.TRUST_PREFIX, TRUST, by=of_same_root, warnings=warnings)
     trusts = [read_trust(one, known.root) for one in found]
     if not trusts:
         raise IntegrityError(
@@ -120,13 +126,15 @@ def _documents(
     prefix: str,
     kind: str,
     *,
-    accept: Callable[[int, Document], bool],
+    by: Callable[[Signed], bool],
     warnings: list[str],
 ) -> tuple[Sequence[Document], int]:
     """The accepted document of each number, newest number first; and how many others verify.
 
     Of the versions under one name the oldest that is accepted is meant: who may only add versions can
-    neither shadow a document with one of his own nor bring an older one back under a newer number.
+    neither shadow a document with one of his own nor bring an older one back under a newer number
+    (trust says its own). What was not signed *by* whom it must be is not even read: it is bytes that a
+    stranger chose.
     """
     found: list[tuple[int, Document]] = []
     strangers = 0
@@ -135,8 +143,9 @@ def _documents(
         if number is None:
             warnings.append(f"{listed.key} is not one of drd's objects")
             continue
-        for document in _verified(store, listed.key, kind):
-            if accept(number, document):
+        for signed in _verified(store, listed.key, kind):
+            document = _read(signed, number) if by(signed) else None
+            if document is not None:
                 found.append((number, document))
                 break
             strangers += 1
@@ -145,10 +154,20 @@ def _documents(
     return [document for _, document in sorted(found, key=lambda one: -one[0])], strangers
 
 
-def _verified(store: Store, key: str, kind: str) -> Iterator[Document]:
+def _read(signed: Signed, number: int) -> Document | None:
+    """What was signed, if it can be read and belongs under that number."""
+    try:
+        document = signed.read()
+    except IntegrityError:
+        return None
+    wrong = signed.kind == TRUST and document.body.get("n") != number
+    return None if wrong else document
+
+
+def _verified(store: Store, key: str, kind: str) -> Iterator[Signed]:
     """Every version of *key* whose signature is right, oldest first, whoever made it."""
     for version in store.versions(key):
         try:
-            yield decode_document(store.get(key, version=version.version), kind)
+            yield check_signature(store.get(key, version=version.version), kind)
         except IntegrityError:
             continue

@@ -12,7 +12,14 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from drd.core.trust import TRUST, decode_document, document_to_sign, encode_body, encode_document
+from drd.core.trust import (
+    FORMAT,
+    TRUST,
+    decode_document,
+    document_to_sign,
+    encode_body,
+    encode_document,
+)
 from drd.stores.local import LocalStore
 from drd.testing.fakes import SteppingClock, seeded
 from drd.testing.sources import SimulatedSource
@@ -109,6 +116,10 @@ def test_a_stranger_changes_nothing(site: Path, in_folder: Written, copy: Path) 
     signature = stranger.sign(document_to_sign(TRUST, text))
     public = stranger.public_key().public_bytes_raw()
     (copy / "trust" / "2").write_bytes(encode_document(TRUST, text, public, signature))
+    deep = b"[" * 100_000  # more than Python's own reader of JSON goes down
+    for kind in (FORMAT, TRUST):
+        signature = stranger.sign(document_to_sign(kind, deep))
+        (copy / kind / "3").write_bytes(encode_document(kind, deep, public, signature))
 
     assert before
     assert listed(site, in_folder, copy) == before

@@ -224,7 +224,7 @@ def test_a_sealed_part_of_another_point_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "sections",
-    [[], [b"{}", b"{}"], [b"[]"], [b"no JSON"], [b"\xff"], [b""]],
+    [[], [b"{}", b"{}"], [b"[]"], [b"no JSON"], [b"\xff"], [b""], [b"[" * 100_000]],
 )
 def test_facts_are_one_json_object(sections: list[bytes]) -> None:
     sealed = seal.seal_object(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from drd.core import names
-from drd.core.trust import FORMAT, TRUST
+from drd.core.seal import sha256
+from drd.core.trust import FORMAT, TRUST, check_signature, document_to_sign, encode_document
 from drd.errors import IntegrityError, NotFoundError, RefusedError
 from drd.model import Json
 from drd.testing.fakes import BareRing, MemoryRing
@@ -145,6 +146,31 @@ def test_an_older_trust_does_not_come_back_under_a_newer_number() -> None:
     assert open_repository(store, RING).trust.number == 2
 
 
+DEEP = b"[" * 100_000
+
+
+def stranger(kind: str, body: bytes) -> bytes:
+    signer, signature = THIEF.sign_as_root(document_to_sign(kind, body))
+    return encode_document(kind, body, signer, signature)
+
+
+@pytest.mark.parametrize("kind", [FORMAT, TRUST])
+def test_bytes_that_a_stranger_chose_are_not_even_read(kind: str) -> None:
+    """One small object must not stop every verb: JSON nested so deep is more than Python reads."""
+    store = made()
+    store.put(f"{kind}/2", stranger(kind, DEEP))
+    assert any(f"{kind}/2" in warning for warning in opened_as_before(store).warnings)
+
+
+def test_what_cannot_be_read_is_damage_whoever_signed_it() -> None:
+    signed_deep = check_signature(stranger(FORMAT, DEEP), FORMAT)
+    with pytest.raises(IntegrityError, match="no JSON"):
+        signed_deep.read()
+    store = made()
+    store.put("format/2", stranger(FORMAT, DEEP))
+    assert open_repository(store, BareRing(RING)).format.repository == RING.repository
+
+
 def test_a_deleted_document_is_read_below_its_marker() -> None:
     store = made()
     store.mark_deleted(names.format_key(1))
@@ -157,6 +183,11 @@ def test_a_deleted_document_is_read_below_its_marker() -> None:
 
 def test_without_a_fingerprint_the_root_is_taken_as_found() -> None:
     assert open_repository(made(), BareRing(RING)).format.root == RING.sign_as_root(b"")[0]
+
+
+def test_a_root_taken_as_found_is_told_with_its_fingerprint() -> None:
+    (warning,) = open_repository(made(), BareRing(RING)).warnings
+    assert sha256(RING.sign_as_root(b"")[0]).hex() in warning
 
 
 def test_the_only_tenant_is_meant_when_keys_name_none() -> None:
