@@ -7,26 +7,28 @@ that nobody can open.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from drd.core import hybrid, names, seal
 from drd.core.coding import Reader, Writer, lp
+from drd.core.manifest import decode_manifest
 from drd.core.seal import Scope
 from drd.core.trust import (
     GENERATION,
-    Document,
-    decode_document,
+    SigningKey,
+    check_signature,
     document_to_sign,
     encode_body,
     encode_document,
     hex_field,
     may_sign,
     number_field,
+    when_field,
 )
 from drd.errors import IntegrityError, KeyAccessError, ObjectExistsError, RefusedError
-from drd.model import ID_BYTES, KEY_BYTES
+from drd.model import ID_BYTES, KEY_BYTES, Json
 from drd.ports import Random, Store
 from drd.work.repository import Repository
 
@@ -35,11 +37,16 @@ SLOT_MAGIC = b"drd1slot"
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """The public side of one generation of a lineage's keys."""
+    """The public side of one generation of a lineage's keys.
+
+    ``seals`` is False where its signer was revoked, and no good point stands under it: what there is
+    of it can be opened, and nothing new is sealed to it.
+    """
 
     number: int
     public: bytes
     metadata_check: bytes
+    seals: bool = True
 
     @property
     def public_hash(self) -> bytes:
@@ -60,8 +67,20 @@ class LineageKeys:
 
     @property
     def current(self) -> Generation:
-        """The newest generation."""
-        return self.generations[max(self.generations)]
+        """The newest generation to which new data may be sealed.
+
+        Raises:
+            RefusedError: whoever made them has lost the right to.
+        """
+        sealing = [number for number, one in self.generations.items() if one.seals]
+        if not sealing:
+            raise RefusedError(
+                "the keys of this lineage were made by a host whose signing key is revoked",
+                about=self.scope.lineage.hex(),
+                hint="nothing was written, old points still open; put back the last good point that "
+                "trust names for this lineage, or back up into a new repository",
+            )
+        return self.generations[max(sealing)]
 
     def metadata(self, generation: int) -> bytes:
         """The metadata key of *generation*.
@@ -220,19 +239,26 @@ def _load_generation(repository: Repository, scope: Scope, key: str) -> Generati
     problem = "it has no version"
     for version in store.versions(key):
         try:
-            document = decode_document(store.get(key, version=version.version), GENERATION)
-            return _read_generation(document, repository, scope, key)
+            generation = _read_generation(
+                store.get(key, version=version.version), repository, scope, key
+            )
         except IntegrityError as error:
             problem = error.message
+            continue
+        if not generation.seals:
+            repository.warnings.append(
+                f"{key}: made by a host whose key is revoked; nothing new is sealed to it"
+            )
+        return generation
     repository.warnings.append(f"{key}: {problem}")
     return None
 
 
-def _read_generation(
-    document: Document, repository: Repository, scope: Scope, key: str
-) -> Generation:
-    body = document.body
-    may_sign(repository.trust, document.signer, "host", scope.tenant)
+def _read_generation(data: bytes, repository: Repository, scope: Scope, key: str) -> Generation:
+    signed = check_signature(data, GENERATION)
+    signer = may_sign(repository.trust, signed.signer, "host", scope.tenant)
+    body = signed.read().body
+    _check_validity(signer, body)
     placed = Scope(
         hex_field(body, "repository", ID_BYTES),
         hex_field(body, "tenant", ID_BYTES),
@@ -242,7 +268,34 @@ def _read_generation(
     if placed != scope or key != names.public_key(scope.tenant, scope.lineage, number):
         raise IntegrityError("a public key lies under another name than its own")
     public = hex_field(body, "public", hybrid.PUBLIC_BYTES)
-    return Generation(number, public, hex_field(body, "metadata_check", KEY_BYTES))
+    check = hex_field(body, "metadata_check", KEY_BYTES)
+    seals = signer.revoked_at is None or number <= _vouched_for(repository, scope, signer)
+    return Generation(number, public, check, seals)
+
+
+def _check_validity(signer: SigningKey, body: Mapping[str, Json]) -> None:
+    if signer.not_before is None and signer.not_after is None:
+        return
+    created = when_field(body, "created_at")
+    if created is None or not signer.valid_at(created):
+        raise IntegrityError("a public key was signed outside its signer's time of validity")
+
+
+def _vouched_for(repository: Repository, scope: Scope, revoked: SigningKey) -> int:
+    """The newest generation that the root vouches for though its maker is revoked; 0 for none.
+
+    Trust names the last good point of a revoked key by number and SHA-256, and that point names its
+    generation. A later one can be of whoever stole the key, and ``created_at`` is what he says.
+    """
+    if scope.lineage not in revoked.revoked:
+        return 0
+    seq, digest = revoked.revoked[scope.lineage]
+    store, key = repository.store, names.manifest_key(scope.tenant, scope.lineage, seq)
+    for version in store.versions(key):
+        data = store.get(key, version=version.version)
+        if seal.sha256(data) == digest:
+            return decode_manifest(data).clear.generation
+    return 0
 
 
 def make_generation(

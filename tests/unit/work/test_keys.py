@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import pytest
 from typing_extensions import override
 
 from drd.core import hybrid, names
-from drd.core.trust import GENERATION, document_to_sign, encode_body, encode_document
+from drd.core.seal import sha256
+from drd.core.trust import GENERATION, TRUST, document_to_sign, encode_body, encode_document
 from drd.errors import IntegrityError, KeyAccessError, RefusedError, StoreError
 from drd.model import Buffer, Json, Role
 from drd.testing.fakes import START, MemoryHolder, MemoryRing, seeded
 from drd.testing.mortal import Life, MortalStore
-from drd.testing.repository import make_repository
+from drd.testing.repository import host_key, make_repository, root_document, trust_body
 from drd.testing.stores import FaultyStore, MemoryStore
 from drd.work.lineagekeys import (
     LineageKeys,
@@ -27,7 +29,7 @@ from drd.work.lineagekeys import (
 )
 from drd.work.repository import Repository, open_repository
 from tests.unit.core.adversary import assert_refused, assert_sealed
-from tests.unit.core.specimens import noise
+from tests.unit.core.specimens import SEQ, clear, noise, signed_manifest
 
 RING = MemoryRing.make("keys")
 LINEAGE = b"lineage of tests"
@@ -297,6 +299,71 @@ def test_the_newest_generation_is_the_current_one(made: Made) -> None:
     assert again.current == keys.current
     assert again.metadata(1) == made.keys.metadata(1) != again.metadata(2)
     assert again.private(2) == keys.private(2)
+
+
+# ── a signer that lost the right to ─────────────────────────────────────────────────────────────
+
+
+def says(made: Made, *, number: int = 2, **fields: Json) -> None:
+    """The root says something more of the host's key."""
+    body = trust_body(RING, number=number, keys=[host_key(RING, **fields)])
+    made.store.put(names.trust_key(number), root_document(RING, TRUST, body))
+
+
+REVOKED_AT = (START + timedelta(days=1)).isoformat()
+
+
+def vouched(made: Made, *, generation: int) -> Json:
+    """The last good point of the lineage, in the bucket: as trust names it."""
+    what = replace(clear(), scope=made.keys.scope, generation=generation)
+    data = signed_manifest(what, b"", ring=RING)
+    made.store.put(names.manifest_key(RING.tenant, LINEAGE, SEQ), data)
+    return [{"lineage": LINEAGE.hex(), "seq": SEQ, "sha256": sha256(data).hex()}]
+
+
+def test_nothing_is_sealed_to_what_a_revoked_host_made_later(made: Made) -> None:
+    """Who stole a host's key can sign a generation 2 whenever he likes, dated as he likes."""
+    key = names.public_key(RING.tenant, LINEAGE, 2)
+    for created_at in (START, START + timedelta(days=2)):
+        made.store.put(key, published(generation=2, created_at=created_at.isoformat()))
+    says(made, revoked_at=REVOKED_AT, revoked=vouched(made, generation=1))
+    again = made.again()
+    assert again.current == made.keys.current
+    assert any(key in one and "revoked" in one for one in again.repository.warnings)
+
+
+def test_a_lineage_whose_maker_is_revoked_opens_and_is_not_written(made: Made) -> None:
+    says(made, revoked_at=REVOKED_AT)
+    again = made.again()
+    assert again.private(1) == made.keys.private(1)
+    assert again.metadata(1) == made.keys.metadata(1)
+    with pytest.raises(RefusedError, match="revoked"):
+        _ = again.current
+
+
+def test_other_bytes_than_the_last_good_point_vouch_for_nothing(made: Made) -> None:
+    says(made, revoked_at=REVOKED_AT, revoked=vouched(made, generation=1))
+    other = signed_manifest(replace(clear(), scope=made.keys.scope), b"other", ring=RING)
+    made.store.damage(names.manifest_key(RING.tenant, LINEAGE, SEQ), other)
+    with pytest.raises(RefusedError, match="revoked"):
+        _ = made.again().current
+
+
+@pytest.mark.parametrize(
+    "limits, counts",
+    [
+        ({"not_before": START.isoformat()}, True),
+        ({"not_after": START.isoformat()}, True),
+        ({"not_before": (START + timedelta(seconds=1)).isoformat()}, False),
+        ({"not_after": (START - timedelta(seconds=1)).isoformat()}, False),
+    ],
+)
+def test_a_public_half_is_signed_inside_the_validity_of_its_key(
+    made: Made, limits: dict[str, Json], *, counts: bool
+) -> None:
+    says(made, **limits)
+    made.store.put(names.public_key(RING.tenant, LINEAGE, 2), published(generation=2))  # undated
+    assert list(made.again().generations) == ([1] if counts else [])
 
 
 def test_what_is_no_key_is_named_and_does_no_harm(made: Made) -> None:
