@@ -238,7 +238,9 @@ class Target(Protocol):
         ...
 
     def finish(self) -> None:
-        """Make all durable and give it its final name; the old one, if any, goes aside first."""
+        """Make all durable and give it its final name; what had the name is kept aside, and named in
+        ``warnings`` (not of a device or pipe: there the bytes themselves are the target).
+        """
         ...
 
     def abandon(self) -> str:

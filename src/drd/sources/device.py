@@ -32,6 +32,8 @@ from drd.sources.windowed import Pace, Window, in_order
 
 FILE_QUARANTINE_MARK = ".drd-restoring-"
 """In the name of a file that a restore has not finished; never backed up."""
+FILE_REPLACED_MARK = ".drd-replaced-"
+"""In the name of a file whose name a restore gave to another; found by no pattern."""
 
 _PREFIX = "device:"
 
@@ -205,8 +207,10 @@ class _Fingerprint:
 
     @property
     def snapshot_id(self) -> str:
-        """Changes whenever a file does."""
-        return f"{self.inode:x}-{self.modified_ns:x}-{self.size:x}"
+        """Changes whenever a file does, also when whoever wrote to it puts the old time back: the time
+        of the last change of the inode (ctime, inode(7)) cannot be set.
+        """
+        return f"{self.inode:x}-{self.modified_ns:x}-{self.changed_ns:x}-{self.size:x}"
 
 
 class _DeviceFrozen:
@@ -231,7 +235,7 @@ class _DeviceFrozen:
 
     @property
     def snapshot(self) -> Snapshot:
-        """Synthetic: its id is made of inode, time of change and size."""
+        """Synthetic: its id is made of inode, times of change and size."""
         return self._snapshot
 
     @property
@@ -296,7 +300,8 @@ def _may_be_image(path: str) -> bool:
         mode = Path(path).stat().st_mode
     except OSError as error:
         return error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-    return (stat.S_ISREG(mode) or stat.S_ISBLK(mode)) and FILE_QUARANTINE_MARK not in path
+    ours = FILE_QUARANTINE_MARK in path or FILE_REPLACED_MARK in path
+    return (stat.S_ISREG(mode) or stat.S_ISBLK(mode)) and not ours
 
 
 def _open(path: str, *, exclusive: bool) -> int:

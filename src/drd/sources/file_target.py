@@ -1,4 +1,8 @@
-"""Target: a file, written sparse under a quarantine name beside its final one, then renamed."""
+"""Target: a file, written sparse under a quarantine name beside its final one, then renamed.
+
+What had the name before stays beside it under a name of its own, as an ``rbd:`` target keeps the old
+image in the trash: a restore of the wrong point must not be what loses the last good copy.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from drd.errors import DrdError, NotFoundError, RefusedError
 from drd.model import Buffer, Json
 from drd.ports import Random
 from drd.sources.blockdev import write_all
-from drd.sources.device import FILE_QUARANTINE_MARK
+from drd.sources.device import FILE_QUARANTINE_MARK, FILE_REPLACED_MARK
 from drd.sources.os_errors import translated
 
 FRESH_MODE = 0o600
@@ -27,7 +31,9 @@ class FileTarget:
         self._said = path
         self._path = Path(os.path.realpath(path))
         self._overwrite = overwrite
-        self._quarantine = Path(f"{self._path}{FILE_QUARANTINE_MARK}{random(4).hex()}")
+        mark = random(4).hex()
+        self._quarantine = Path(f"{self._path}{FILE_QUARANTINE_MARK}{mark}")
+        self._replaced = Path(f"{self._path}{FILE_REPLACED_MARK}{mark}")
         self._fd: int | None = None
         self.warnings: list[str] = []
 
@@ -85,7 +91,7 @@ class FileTarget:
         """Nothing to do: what was never written is a hole."""
 
     def finish(self) -> None:
-        """Make everything durable, then give the file its name in one step.
+        """Make everything durable, then give the file its name in one step; the old one goes aside.
 
         Raises:
             RefusedError: somebody made a file of that name meanwhile.
@@ -94,17 +100,25 @@ class FileTarget:
         with translated(str(self._quarantine)):
             os.fsync(fd)
         with translated(self.name):
-            if self._overwrite:
-                self._check_existing()
+            if self._overwrite and self._check_existing() is not None:
+                self._keep_old()
                 self._quarantine.replace(self._path)
             else:
                 os.link(
                     self._quarantine, self._path
                 )  # fails when the name is taken; rename does not
                 self._quarantine.unlink()
-            _sync_folder(self._path.parent)
+        self._fd = None  # from here on there is nothing under the quarantine name
         os.close(fd)
-        self._fd = None
+        with translated(self.name):
+            _sync_folder(self._path.parent)
+
+    def _keep_old(self) -> None:
+        """Give the old file a second name: so at no time there is none under the first."""
+        os.link(self._path, self._replaced)
+        self.warnings.append(
+            f"what was there is kept as {self._replaced}: remove it when it is not needed"
+        )
 
     def abandon(self) -> str:
         """Stop; the quarantine file stays and is named."""

@@ -283,6 +283,11 @@ class RbdTarget:
                 if old:
                     rbd.trash_restore(self._ioctx, old, final)
                 raise
+        if old:
+            self.warnings.append(
+                f"what was there is kept in the trash of {self._address.pool} as {old}: "
+                "`rbd trash rm` when it is not needed"
+            )
 
     def _old_id(self) -> str:
         """Id of the image that has the final name; ``""`` when there is none."""

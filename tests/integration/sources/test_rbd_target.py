@@ -127,9 +127,10 @@ def test_the_old_image_goes_to_the_trash_under_its_own_name(images: Images) -> N
     old_id = images.make("disk")
     images.write("disk", 0, b"precious")
     images.snapshot("disk", "theirs")
-    restored(images, "disk", {}, overwrite=True)
+    one = restored(images, "disk", {}, overwrite=True)
+    assert old_id in one.warnings[0], "and is named"
     assert images.read("disk") == RIGHT
-    assert [(one["id"], one["name"]) for one in images.trash()] == [(old_id, "disk")]
+    assert [(gone["id"], gone["name"]) for gone in images.trash()] == [(old_id, "disk")]
     images.rbd.RBD().trash_restore(images.ioctx, old_id, "back again")
     assert images.read("back again")[:8] == b"precious"
     assert [one.name for one in images.snapshots("back again")] == ["theirs"]

@@ -34,7 +34,7 @@ def labels(found: object) -> list[str]:
 
 # ── discovery ───────────────────────────────────────────────────────────────────────────────────
 def test_globs_find_images_alone(tmp_path: Path) -> None:
-    for name in ("b.img", "a ü@1.img", "c.img.drd-restoring-00ff00ff", "d.txt"):
+    for name in ("b.img", "a ü@1.img", "c.img.drd-restoring-00ff00ff", "d.img.drd-replaced-00ff00ff", "d.txt"):
         image(tmp_path / name)
     (tmp_path / "folder.img").mkdir()
     (tmp_path / "dangling.img").symlink_to(tmp_path / "nowhere")
@@ -199,6 +199,23 @@ def test_a_quiesced_file_that_shrinks_is_still_an_error(tmp_path: Path) -> None:
 
 
 # ── synthetic snapshots ─────────────────────────────────────────────────────────────────────────
+def test_a_file_whose_times_were_put_back_is_another_one(tmp_path: Path) -> None:
+    """Written to in place, as large as before, dated as before: only ctime tells."""
+    path = image(tmp_path / "a.img")
+    before = path.stat()
+    disks = source(path)
+    found = disks.discover()[0]
+    with disks.freeze(found, ORDER) as first:
+        begun = first.snapshot
+    with path.open("r+b") as file:
+        file.write(b"C")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with disks.freeze(found, FreezeOrder(LINEAGE, b"two", resume=begun)) as other:
+        assert other.snapshot.id != begun.id
+    with pytest.raises(NotFoundError, match="changed since"), disks.reopen(found, begun):
+        pass
+
+
 def test_an_unchanged_file_resumes_and_a_changed_one_does_not(tmp_path: Path) -> None:
     path = image(tmp_path / "a.img")
     disks = source(path)

@@ -107,7 +107,25 @@ def test_an_overwritten_file_keeps_its_permissions(tmp_path: Path) -> None:
     target = made(path, overwrite=True)
     target.finish()
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
-    assert [one.name for one in tmp_path.iterdir()] == ["disk.img"]
+
+
+def test_an_overwritten_file_is_kept_under_a_name_that_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "disk.img"
+    path.write_bytes(b"old")
+    target = made(path, overwrite=True, size=4)
+    assert [one for one in tmp_path.iterdir() if "replaced" in one.name] == []
+    target.finish()
+    kept = next(one for one in tmp_path.iterdir() if one != path)
+    assert (path.read_bytes(), kept.read_bytes()) == (bytes(4), b"old")
+    assert str(kept) in target.warnings[0]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_has_its_name_is_not_called_unfinished(tmp_path: Path) -> None:
+    target = made(tmp_path / "disk.img", overwrite=True)
+    target.finish()
+    assert target.abandon() == ""
+    assert target.warnings == []
 
 
 def test_a_link_is_followed(tmp_path: Path) -> None:
