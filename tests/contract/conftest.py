@@ -11,7 +11,7 @@ import pytest
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from drd.ports import Store
-from drd.stores.address import S3Address
+from drd.core.address import S3Address
 from drd.stores.cached import CachedStore
 from drd.stores.local import LocalStore
 from drd.stores.metered import MeteredStore

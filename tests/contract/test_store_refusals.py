@@ -14,7 +14,7 @@ import botocore.session
 import pytest
 
 from drd.errors import ObjectMissingError, PlaceMissingError, StoreError, TransientStoreError
-from drd.stores.address import S3Address
+from drd.core.address import S3Address
 from drd.stores.retrying import RetryingStore
 from drd.stores.s3 import S3Settings, S3Store
 from drd.stores.s3_client import connect

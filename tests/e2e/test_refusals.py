@@ -366,7 +366,7 @@ def test_garbage_in_the_bucket_is_0_and_a_warning(filled: Site, tmp_path: Path) 
         path.write_bytes(os.urandom(100 * number))
     for command in (
         *(("ls",), ("show", "disks/a.img"), ("verify", "--level", "2"), ("backup",)),
-        *(("verify", "--all"), ("catalogue", "rebuild"), ("doctor",)),
+        *(("verify", "--all"), ("catalogue", "rebuild"), ("doctor",), ("snapshots",)),
         ("restore", "disks/a.img", "--to", f"file:{tmp_path}/out"),
     ):
         answer = filled.run(*command)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+import botocore.session
 import pytest
 
 from tests.e2e import drctl
-from tests.e2e.site import MIB, Site, allocated, digest, scatter, tree
+from tests.e2e.site import MIB, Bucket, Site, allocated, digest, scatter, tree
 
 
 @pytest.fixture
@@ -119,6 +121,24 @@ def test_overwrite_replaces_a_file_at_the_end(site: Site, source: Path, tmp_path
     assert site.run("restore", "disks/a.img", "--to", f"file:{target}", "--overwrite").code == 0
     assert digest(target) == digest(source)
     assert target.stat().st_mode & 0o777 == 0o640
+
+
+def test_what_was_overwritten_is_kept_and_named_also_where_the_new_one_is_damaged(
+    site: Site, source: Path, tmp_path: Path
+) -> None:
+    """A restore of what is damaged, or of the wrong point, must not cost the last good copy."""
+    target = tmp_path / "old.img"
+    target.write_bytes(b"the last good copy")
+    next(path for path in (site.repository / "p").rglob("*") if path.is_file()).unlink()
+    to = ("restore", "disks/a.img", "--to", f"file:{target}", "--overwrite")
+    assert site.run(*to).code == 11
+    assert target.read_bytes() == b"the last good copy"
+    answer = site.run(*to, "--best-effort")
+    assert answer.code == 3
+    assert target.stat().st_size == source.stat().st_size
+    (kept,) = tmp_path.glob("old.img.drd-replaced-*")
+    assert kept.read_bytes() == b"the last good copy"
+    assert any(str(kept) in warning for warning in answer.reply["warnings"])
 
 
 def test_no_folder_no_restore(site: Site, source: Path, tmp_path: Path) -> None:
@@ -296,6 +316,109 @@ def test_the_sheet_opens_beside_a_configuration_without_a_key_file(
     assert site.run(*to).code == 12
     assert site.run(*to, "--sheet", str(site.sheet)).code == 0
     assert digest(target) == digest(source)
+
+
+@pytest.fixture
+def moved(site: Site, source: Path, tmp_path: Path) -> Path:
+    """A copy of the repository, while the one of the configuration is gone."""
+    assert source.exists()
+    return site.repository.rename(tmp_path / "copy of it")
+
+
+def test_an_address_on_the_command_line_goes_before_the_configuration(
+    site: Site, source: Path, moved: Path, tmp_path: Path
+) -> None:
+    """Its catalogue, too, is not the one of the configured place."""
+    to = ("restore", "disks/a.img", "--to", f"file:{tmp_path}/out", "--sheet", str(site.sheet))
+    assert site.run(*to).code == 10
+    answer = site.run(*to, "--url", moved.as_uri())
+    assert answer.code == 0, answer.text
+    assert digest(tmp_path / "out") == digest(source)
+    assert "unproven" in answer.reply["freshness"]
+    listed = site.run("ls", "--sheet", str(site.sheet), "--url", moved.as_uri())
+    assert [one["name"] for one in listed.reply["lineages"]] == ["disks/a.img"]
+
+
+def test_an_address_that_is_nowhere_is_not_passed_over(
+    site: Site, source: Path, tmp_path: Path
+) -> None:
+    assert source.exists()
+    to = ("restore", "disks/a.img", "--to", f"file:{tmp_path}/out", "--sheet", str(site.sheet))
+    answer = site.run(*to, "--url", "file:///nonexistent/at-all")
+    assert answer.code == 10
+    assert "/nonexistent/at-all" in answer.error["object"]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("option", [("--url", "file:///x"), ("--endpoint", "http://127.0.0.1:9")])
+def test_an_address_without_a_sheet_is_wrong_usage(
+    site: Site, source: Path, tmp_path: Path, option: tuple[str, str]
+) -> None:
+    assert source.exists()
+    to = ("restore", "disks/a.img", "--to", f"file:{tmp_path}/out", *option)
+    for command in (to, ("ls", *option)):
+        answer = site.run(*command)
+        assert answer.code == 2
+        assert "--sheet" in answer.error["hint"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_endpoint_on_the_command_line_goes_before_the_configuration(
+    minio_site: Site, tmp_path: Path
+) -> None:
+    site = minio_site
+    source = site.image()
+    site.backup()
+    assert site.bucket
+    text = site.config.read_text()
+    site.config.write_text(text.replace(site.bucket.endpoint, "http://127.0.0.1:9"))
+    to = ("restore", "disks/a.img", "--to", f"file:{tmp_path}/out", "--sheet", str(site.sheet))
+    answer = site.run(*to, "--endpoint", site.bucket.endpoint)
+    assert answer.code == 0, answer.text
+    assert digest(tmp_path / "out") == digest(source)
+
+
+def temporary_keys(bucket: Bucket) -> dict[str, str]:
+    """Keys of MinIO's token service, good for an hour, and their token."""
+    service: Any = botocore.session.Session().create_client(
+        "sts",
+        endpoint_url=bucket.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=bucket.access,
+        aws_secret_access_key=bucket.secret,
+    )
+    role = "arn:aws:iam::000000000000:role/drd"
+    keys = service.assume_role(RoleArn=role, RoleSessionName="drd")["Credentials"]
+    return {
+        "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": keys["SessionToken"],
+    }
+
+
+def test_temporary_keys_do_with_the_sheet_and_with_a_configuration(
+    minio_site: Site, tmp_path: Path
+) -> None:
+    site = minio_site
+    source = site.image()
+    site.backup()
+    assert site.bucket
+    keys = temporary_keys(site.bucket)
+    words = ("s3.access", "s3.secret", "s3.token")
+    for name, value in zip(words, keys.values(), strict=True):
+        (site.folder / name).write_text(value)
+    before = site.config.read_text()
+    assert site.run("ls").code == 13, "without their token they are no keys"
+    line = 'secret_key_file = "s3.secret"\n'
+    site.config.write_text(before.replace(line, f'{line}session_token_file = "s3.token"\n'))
+    assert site.run("ls").code == 0
+
+    sheet = site.sheet.rename(tmp_path / "sheet.txt")
+    site.config.unlink()
+    to = ("restore", "disks/a.img", "--to", f"file:{tmp_path}/out", "--sheet", str(sheet), "--json")
+    answer = drctl.process(*to, env=keys | {"DRD_CONFIG": ""})
+    assert answer.code == 0, answer.text
+    assert digest(tmp_path / "out") == digest(source)
 
 
 def test_a_sheet_that_was_copied_wrongly_is_told_by_its_line(

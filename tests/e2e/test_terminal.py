@@ -98,6 +98,22 @@ def test_data_in_a_pipe_and_a_bar_on_the_terminal(large: Site) -> None:
     assert b"proven" in shown
 
 
+SHOWN, HIDDEN = b"\x1b[?25h", b"\x1b[?25l"
+"""What shows and hides the cursor (DECTCEM, xterm's control sequences)."""
+
+
+def test_a_failure_gives_the_terminal_its_cursor_back(large: Site) -> None:
+    pack = max((large.repository / "p").rglob("*"), key=lambda path: path.stat().st_size)
+    damaged = bytearray(pack.read_bytes())
+    damaged[len(damaged) * 4 // 5] ^= 1
+    pack.write_bytes(damaged)
+    config = ("--config", str(large.config))
+    code, _, shown = on_a_terminal("restore", "disks/a.img", "--to", "-", *config)
+    assert code == 11
+    assert HIDDEN in shown, "a bar was begun"
+    assert shown.rfind(SHOWN) > shown.rfind(HIDDEN)
+
+
 def test_a_reader_of_tables_that_goes_away_is_no_disaster(site: Site) -> None:
     with drctl.started(["ls", "--config", str(site.config)]) as running:
         assert running.stdout

@@ -7,6 +7,7 @@ import os
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 import click
@@ -15,7 +16,8 @@ from drd.cli.output import Reply, say
 from drd.errors import EXIT_CODES, DrdError, StoppedError
 
 if TYPE_CHECKING:
-    from drd.wiring import House, Reach
+    from drd.wiring import House
+    from drd.wiring.reach import Asked
 
 P = ParamSpec("P")
 
@@ -48,19 +50,15 @@ class Call:
     lists: tuple[str, ...] = ()
     opened: House | None = None
 
-    def house(
-        self,
-        *,
-        sheet: str | None = None,
-        reach: Callable[[], Reach | None] | None = None,
-        progress: str = "",
-    ) -> House:
+    def house(self, *, asked: Asked | None = None, progress: str = "") -> House:
         """The wired house for this call."""
         from drd.cli.progress import reporter  # noqa: PLC0415 - only verbs pay for what they use
         from drd.wiring import open_house  # noqa: PLC0415
 
-        report = reporter(quiet=self.as_json or not progress)
-        self.opened = open_house(self.config, sheet=sheet, reach=reach, report=report)
+        bars = reporter(quiet=self.as_json or not progress)
+        self.opened = open_house(self.config, asked=asked, report=bars)
+        if bars is not None:
+            self.opened.closes(bars.close)
         return self.opened
 
     @property
@@ -71,14 +69,11 @@ class Call:
     def house_of_sheet(self, options: Mapping[str, Any], *, progress: str = "") -> House:
         """The house for a verb with ``sheet_options``."""
 
-        def reach() -> Reach | None:
-            from drd.wiring import reach_of_sheet  # noqa: PLC0415
+        from drd.wiring.reach import Asked  # noqa: PLC0415
 
-            return reach_of_sheet(
-                options["sheet"], url=options["url"], endpoint=options["endpoint"]
-            )
-
-        return self.house(sheet=options["sheet"], reach=reach, progress=progress)
+        sheet = Path(options["sheet"]) if options["sheet"] else None
+        asked = Asked(sheet, options["url"], options["endpoint"])
+        return self.house(asked=asked, progress=progress)
 
 
 def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
@@ -117,10 +112,14 @@ def sheet_options(command: Callable[P, Any]) -> Callable[P, Any]:
     """``--sheet`` and what goes with it: a verb that works with bucket and sheet alone."""
     for option in (
         click.option(
-            "--endpoint", default="", help="S3 endpoint, where the sheet's own does not do."
+            "--endpoint",
+            default="",
+            help="With --sheet: S3 endpoint, in place of the configuration's or the sheet's.",
         ),
         click.option(
-            "--url", default="", help="Repository, where the sheet's own address does not do."
+            "--url",
+            default="",
+            help="With --sheet: repository, in place of the configuration's or the sheet's.",
         ),
         click.option(
             "--sheet",

@@ -9,38 +9,35 @@ from typing import TYPE_CHECKING
 from drd.model import Progress
 
 if TYPE_CHECKING:
-    from drd.ports import Report
+    from rich.progress import Progress as RichBars
 
 
-def nothing(_progress: Progress) -> None:
-    """Nobody is looking."""
-
-
-def reporter(*, quiet: bool) -> Report:
-    """Where progress goes: a bar on stderr when it is a terminal."""
+def reporter(*, quiet: bool) -> Bars | None:
+    """Where progress goes: a bar on stderr when it is a terminal; None when nobody is looking."""
     if quiet or not sys.stderr.isatty():
-        return nothing
-    return _Bars()
+        return None
+    return Bars()
 
 
-class _Bars:
+class Bars:
     """A bar per stage, drawn by rich when the first step comes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._tasks: dict[str, int] = {}
-        self._bars: object | None = None
+        self._bars: RichBars | None = None
+        self._closed = False
 
     def __call__(self, progress: Progress) -> None:
         """Move the bar of a stage; a finished one stays until the next begins."""
-        from rich.progress import Progress as Bars  # noqa: PLC0415 - rich takes its time
-        from rich.progress import TaskID  # noqa: PLC0415
+        from rich.progress import TaskID  # noqa: PLC0415 - rich takes its time
 
         with self._lock:
+            if self._closed:
+                return
             if self._bars is None:
                 self._bars = _make()
             bars = self._bars
-            assert isinstance(bars, Bars)  # noqa: S101 - for the type checker
             if progress.stage not in self._tasks:
                 bars.start()
                 self._tasks[progress.stage] = bars.add_task(progress.stage, total=progress.total)
@@ -51,8 +48,16 @@ class _Bars:
                 del self._tasks[progress.stage]
                 self._bars = None
 
+    def close(self) -> None:
+        """Give the terminal back, its cursor included, however far the stages came."""
+        with self._lock:
+            self._closed = True
+            if self._bars is not None:
+                self._bars.stop()
+                self._bars = None
 
-def _make() -> object:
+
+def _make() -> RichBars:
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import (  # noqa: PLC0415
         BarColumn,
@@ -61,9 +66,9 @@ def _make() -> object:
         TimeRemainingColumn,
         TransferSpeedColumn,
     )
-    from rich.progress import Progress as Bars  # noqa: PLC0415
+    from rich.progress import Progress as RichBars  # noqa: PLC0415
 
-    return Bars(
+    return RichBars(
         TextColumn("{task.description:8}"),
         BarColumn(),
         DownloadColumn(binary_units=True),

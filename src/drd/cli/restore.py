@@ -57,7 +57,7 @@ def restore(call: Call, point: str, **options: Any) -> Reply:
 
     Nothing appears under the target's name before the root digest of what was written is the one that
     was backed up. Without --config, --sheet takes address and endpoint from the sheet, and the S3 keys from
-    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN, where there is one).
     """
     call.to_stderr = options["to"] == PIPE
     house = call.house_of_sheet(options, progress="restore")

@@ -53,6 +53,7 @@ def snapshots(call: Call, release: str | None) -> Reply:
             )
         reply.lists.setdefault("snapshots", [])
         reply.shown = [dict(row) for row in reply.lists["snapshots"]]
+        reply.warnings = house.warnings
         return reply
     finally:
         house.close()

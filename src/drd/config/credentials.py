@@ -17,14 +17,15 @@ _CREDENTIAL: Final = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The two keys of an S3 principal."""
+    """The two keys of an S3 principal, and the token that belongs to keys good for a while."""
 
     access_key: str
     secret_key: str = field(repr=False)
+    session_token: str = field(default="", repr=False)
 
 
 def read_credentials(s3: S3, environment: Mapping[str, str]) -> Credentials:
-    """Read both keys from where *s3* says they are.
+    """Read both keys, and the token if one is named, from where *s3* says they are.
 
     Args:
         s3: the table of the configuration.
@@ -34,7 +35,11 @@ def read_credentials(s3: S3, environment: Mapping[str, str]) -> Credentials:
     Raises:
         ConfigError: one of them cannot be read, or is empty.
     """
-    return Credentials(_read(s3, "access_key", environment), _read(s3, "secret_key", environment))
+    return Credentials(
+        _read(s3, "access_key", environment),
+        _read(s3, "secret_key", environment),
+        _read(s3, "session_token", environment) if s3.named("session_token") else "",
+    )
 
 
 def _read(s3: S3, key: str, environment: Mapping[str, str]) -> str:

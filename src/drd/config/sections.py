@@ -11,7 +11,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self
-from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -32,6 +31,7 @@ from drd.config.values import (
     Texts,
     Url,
 )
+from drd.core.address import S3Address, parse_address
 
 UNKNOWN_KEY: Final = "unknown_key"
 SYSTEM_STATE: Final = Path("/var/lib/drd")
@@ -67,9 +67,10 @@ class Section(BaseModel):
 
 
 class S3(Section):
-    """``[repository.s3]``: the service, and where its two keys are to be found."""
+    """``[repository.s3]``: the service, where its two keys are to be found, and a token if needed."""
 
     KEYS: ClassVar[tuple[str, ...]] = ("access_key", "secret_key")
+    TOKEN: ClassVar[str] = "session_token"
     PLACES: ClassVar[tuple[str, ...]] = ("file", "env", "credential")
 
     endpoint: Endpoint
@@ -80,6 +81,9 @@ class S3(Section):
     secret_key_file: FilePath | None = None
     secret_key_env: str | None = None
     secret_key_credential: str | None = None
+    session_token_file: FilePath | None = None
+    session_token_env: str | None = None
+    session_token_credential: str | None = None
     ca_bundle: FilePath | None = None
     connect_timeout_s: float = Field(default=10.0, gt=0, le=600)
     read_timeout_s: float = Field(default=60.0, gt=0, le=3600)
@@ -88,15 +92,20 @@ class S3(Section):
 
     @model_validator(mode="after")
     def _one_place_each(self) -> Self:
-        for key in self.KEYS:
-            places = [f"{key}_{place}" for place in self.PLACES]
-            named = [place for place in places if getattr(self, place) is not None]
-            if len(named) != 1:
+        for key in (*self.KEYS, self.TOKEN):
+            named = self.named(key)
+            if len(named) > 1 or (not named and key != self.TOKEN):
                 told = "names " + " and ".join(named) if named else "does not say where a key is"
-                raise ValueError(f"{told}: it needs exactly one of {', '.join(places)}")
-            if getattr(self, named[0]) == "":
+                places = ", ".join(f"{key}_{place}" for place in self.PLACES)
+                raise ValueError(f"{told}: it needs exactly one of {places}")
+            if named and getattr(self, named[0]) == "":
                 raise ValueError(f"has an empty {named[0]}")
         return self
+
+    def named(self, key: str) -> list[str]:
+        """The entries that say where *key* is."""
+        places = [f"{key}_{place}" for place in self.PLACES]
+        return [place for place in places if getattr(self, place) is not None]
 
 
 class Repository(Section):
@@ -107,31 +116,11 @@ class Repository(Section):
 
     @model_validator(mode="after")
     def _service(self) -> Self:
-        if self.scheme == "s3" and self.s3 is None:
+        if isinstance(parse_address(self.url), S3Address) and self.s3 is None:
             raise ValueError(
                 "needs a table [repository.s3] with endpoint and keys for an s3:// url"
             )
         return self
-
-    @property
-    def scheme(self) -> str:
-        """``s3`` or ``file``."""
-        return urlsplit(self.url).scheme
-
-    @property
-    def bucket(self) -> str:
-        """The bucket of an ``s3://`` address; ``""`` for a folder."""
-        return urlsplit(self.url).netloc
-
-    @property
-    def prefix(self) -> str:
-        """What stands before every key in the bucket, without slashes around; ``""`` for nothing."""
-        return urlsplit(self.url).path.strip("/") if self.scheme == "s3" else ""
-
-    @property
-    def path(self) -> Path | None:
-        """The folder of a ``file://`` address (RFC 8089: percent-decoded); None for a bucket."""
-        return Path(unquote(urlsplit(self.url).path)) if self.scheme == "file" else None
 
 
 class Keys(Section):

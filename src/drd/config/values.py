@@ -9,9 +9,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
+
+from drd.core.address import parse_address
+from drd.errors import ConfigError
 
 KIB: Final = 1024
 MIB: Final = 1024 * 1024
@@ -22,9 +25,6 @@ _DURATION: Final = re.compile(r"([0-9]{1,9}) ?(s|m|h|d|w)")
 _SECONDS: Final[Mapping[str, int]] = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
-"""As lenient as Ceph's RGW in its relaxed mode; the store itself says what it does not take."""
-_PREFIX: Final = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*")
 _AGE_RECIPIENT: Final = re.compile(r"age1[02-9ac-hj-np-z]{58}")
 """Bech32 of 32 bytes (age v1, X25519); ``keys`` checks the rest."""
 
@@ -119,22 +119,11 @@ def _split(value: str) -> SplitResult:
 
 
 def parse_url(value: str) -> str:
-    """The address of a repository: ``s3://BUCKET[/PREFIX]`` or ``file:///PATH``."""
-    parts = _split(value)
-    if parts.scheme == "file":
-        if parts.netloc or not parts.path.startswith("/"):
-            raise ValueError("needs three slashes and a whole path: file:///srv/drd")
-        if "\0" in unquote(parts.path):
-            raise ValueError("is no path")
-        return value
-    if parts.scheme != "s3":
-        raise ValueError('must begin with "s3://" or "file:///"')
-    if not _BUCKET.fullmatch(parts.netloc):
-        raise ValueError("needs the name of a bucket: s3://BUCKET or s3://BUCKET/PREFIX")
-    prefix = parts.path.strip("/")
-    components = prefix.split("/")
-    if prefix and (not _PREFIX.fullmatch(prefix) or "." in components or ".." in components):
-        raise ValueError("has a prefix of other characters than a-z A-Z 0-9 . _ - and /")
+    """The address of a repository, as :mod:`drd.core.address` reads it."""
+    try:
+        parse_address(value)
+    except ConfigError as error:
+        raise ValueError(f"is wrong: {error.message} ({error.hint})") from error
     return value
 
 

@@ -11,6 +11,14 @@ from drd.errors import IntegrityError
 
 MAX_SEQ: Final = 10**10 - 1
 
+MAX_KEY: Final = 512
+"""Characters of a key. S3 allows 1,024 bytes; the rest is left to the prefix of the repository."""
+
+MAX_COMPONENT: Final = 255
+"""Characters between two slashes: NAME_MAX of Linux (``linux/limits.h``), which MinIO has too."""
+
+_COMPONENT: Final = re.compile(r"(?!\.\.?\Z)[A-Za-z0-9._-]{1,255}\Z")
+
 FORMAT_PREFIX: Final = "format/"
 TRUST_PREFIX: Final = "trust/"
 READER_PREFIX: Final = "reader/"
@@ -27,6 +35,16 @@ _KNOWN: Final = re.compile(
 """Every name of format 1; what lies below the last few is of features that may come."""
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _SLOT: Final = re.compile(r"([1-9][0-9]{0,9})")
+
+
+def is_component(text: str) -> bool:
+    """Whether *text* can stand between two slashes of a key."""
+    return _COMPONENT.match(text) is not None
+
+
+def is_key(text: str) -> bool:
+    """Whether *text* is a key; anything else that lies in a repository is not drd's."""
+    return len(text) <= MAX_KEY and all(is_component(part) for part in text.split("/"))
 
 
 def is_id(text: str) -> bool:

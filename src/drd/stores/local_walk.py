@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from drd.stores.names import is_component
+from drd.core.names import is_component
 
 
 class Walk:

@@ -6,29 +6,12 @@ all of them take without quoting. The strictness is also the only thing between 
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
+from drd.core.names import MAX_KEY, is_component, is_key
 from drd.errors import RefusedError
 
-MAX_KEY: Final = 512
-"""Characters of a key. S3 allows 1,024 bytes; the rest is left to the prefix of the repository."""
-
-MAX_COMPONENT: Final = 255
-"""Characters between two slashes: NAME_MAX of Linux (``linux/limits.h``), which MinIO has too."""
-
-_COMPONENT: Final = re.compile(r"(?!\.\.?\Z)[A-Za-z0-9._-]{1,255}\Z")
 _HINT: Final = "this is a fault in drd, or somebody else's object; please report it with the name"
-
-
-def is_component(text: str) -> bool:
-    """Whether *text* can stand between two slashes of a key."""
-    return _COMPONENT.match(text) is not None
-
-
-def is_key(text: str) -> bool:
-    """Whether *text* is a key; anything else that lies in a repository is not drd's."""
-    return len(text) <= MAX_KEY and all(is_component(part) for part in text.split("/"))
 
 
 def is_prefix(text: str) -> bool:

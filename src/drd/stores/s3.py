@@ -30,7 +30,7 @@ from drd.errors import ObjectMissingError, StoreError, TransientStoreError
 from drd.model import Buffer, ObjectVersion, StoreAbilities
 from drd.ports import Random
 from drd.stores import names
-from drd.stores.address import S3Address
+from drd.core.address import S3Address
 from drd.stores.probing import probe
 from drd.stores.s3_body import body_of
 

@@ -11,7 +11,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -27,13 +27,14 @@ from drd.leases.local import LocalLease
 from drd.model import Json, Role
 from drd.ports import KeyRing, Report, Source, Store, Target
 from drd.sources.rbd_cluster import CephAccess
-from drd.stores.address import FileAddress, parse_address
+from drd.core.address import FileAddress, parse_address
 from drd.stores.cached import CachedStore
 from drd.stores.local import LocalStore
 from drd.stores.metered import MeteredStore
 from drd.stores.retrying import Patience, RetryingStore
 from drd.stores.s3 import S3Settings, S3Store
 from drd.wiring.place import Place, blame_format
+from drd.wiring.reach import Asked, Reach, reach_of
 from drd.work.bench import Bench, Knobs
 from drd.work.held import needed_ids
 from drd.work.listing import known_points
@@ -62,18 +63,10 @@ def config_path(given: str | None, environment: Mapping[str, str]) -> Path:
     return Path(given or environment.get("DRD_CONFIG") or DEFAULT_CONFIG)
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """How a bucket is reached when there is no configuration, only a sheet and the environment."""
-
-    url: str
-    endpoint: str = ""
-    region: str = ""
-    ca_bundle: str = ""
-
-
 class House:
-    """Everything a verb needs, from *config*; or, without one, from a sheet and a :class:`Reach`."""
+    """Everything a verb needs, from *config*; or from a *sheet* and a *reach*, which then goes before
+    what *config* says of the repository.
+    """
 
     def __init__(
         self,
@@ -89,6 +82,7 @@ class House:
         self.warnings: list[str] = []
         self.report: Report = report or (lambda _progress: None)
         self._closing = Event()
+        self._closers: list[Callable[[], None]] = []
         self._bare: Store | None = None
         self._metered: MeteredStore | None = None
         self._catalogue: SqliteCatalogue | None = None
@@ -102,6 +96,12 @@ class House:
             pool.shutdown(wait=True, cancel_futures=True)
         if self._catalogue is not None:
             self._catalogue.close()
+        for close in self._closers:
+            close()
+
+    def closes(self, close: Callable[[], None]) -> None:
+        """Call *close* when the house is closed: for what a door brought along."""
+        self._closers.append(close)
 
     def need_config(self) -> Config:
         """The configuration, for verbs that cannot do without."""
@@ -121,7 +121,7 @@ class House:
             self._metered = MeteredStore(retrying)
         if not cached or self.config is None:
             return self._metered
-        return CachedStore(self._metered, self._state(self.config.repository.url) / "tables")
+        return CachedStore(self._metered, self._state() / "tables")
 
     def uploads(self) -> tuple[int, int]:
         """Objects and bytes put so far."""
@@ -148,12 +148,12 @@ class House:
         return self._bare
 
     def _make_store(self, *, make: bool) -> Store:
-        if self.config is None:
-            return self._store_of_reach()
-        repository = self.config.repository
+        if self._reach is not None:
+            return self._reach.store()
+        repository = self.need_config().repository
         address = parse_address(repository.url)
         if isinstance(address, FileAddress):
-            return LocalStore(address.path, make=make)
+            return LocalStore(Path(address.path), make=make)
         s3 = repository.s3
         if s3 is None:
             raise ConfigError("an s3:// repository needs [repository.s3]", about=repository.url)
@@ -162,37 +162,11 @@ class House:
             endpoint=s3.endpoint,
             access_key=credentials.access_key,
             secret_key=credentials.secret_key,
+            session_token=credentials.session_token,
             region=s3.region,
             ca_bundle=s3.ca_bundle,
             connect_timeout_s=s3.connect_timeout_s,
             read_timeout_s=s3.read_timeout_s,
-        )
-        return S3Store(address, settings)
-
-    def _store_of_reach(self) -> Store:
-        """Without configuration: address from the sheet, S3 keys from the environment."""
-        reach = self._reach
-        if reach is None or not reach.url:
-            raise ConfigError(
-                "no repository is named", hint="use --config FILE, or --sheet FILE (and --url URL)"
-            )
-        address = parse_address(reach.url)
-        if isinstance(address, FileAddress):
-            return LocalStore(address.path)
-        keys = [os.environ.get(name, "") for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")]
-        if not all(keys) or not reach.endpoint:
-            raise ConfigError(
-                "without a configuration the S3 service must be named",
-                about=reach.url,
-                hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and --endpoint URL if the "
-                "sheet has none",
-            )
-        settings = S3Settings(
-            endpoint=reach.endpoint,
-            access_key=keys[0],
-            secret_key=keys[1],
-            region=reach.region or "us-east-1",
-            ca_bundle=Path(reach.ca_bundle) if reach.ca_bundle else None,
         )
         return S3Store(address, settings)
 
@@ -237,25 +211,25 @@ class House:
         """What is remembered of this address; None on a host that keeps no state."""
         if self.config is None:
             return None
-        return Place(self._state(self.config.repository.url) / "repository", self.store().url)
+        return Place(self._state() / "repository", self.store().url)
 
     def _whole(self, about: str) -> str:
         """What a failed first request was about: a prefix alone tells an operator nothing."""
         url = self.store().url
         return about if url in about else f"{url} ({about})" if about else url
 
-    def _state(self, url: str) -> Path:
-        """Where state of one repository lies: one folder for each address."""
+    def _state(self) -> Path:
+        """Where state of the repository lies: one folder for each address."""
+        config = self.need_config()
+        url = self._reach.url if self._reach is not None else config.repository.url
         # Two addresses may differ in other characters than letters and digits alone.
         name = "".join(char if char.isalnum() else "-" for char in url)[-80:]
-        return self.need_config().state_dir / f"{name}-{seal.sha256(url.encode()).hex()[:8]}"
+        return config.state_dir / f"{name}-{seal.sha256(url.encode()).hex()[:8]}"
 
     def catalogue(self) -> SqliteCatalogue:
         """The local cache of what the bucket holds."""
         if self._catalogue is None:
-            config = self.need_config()
-            folder = self._state(config.repository.url)
-            self._catalogue = SqliteCatalogue(folder / "catalogue.sqlite")
+            self._catalogue = SqliteCatalogue(self._state() / "catalogue.sqlite")
         return self._catalogue
 
     def spare_catalogue(self) -> SqliteCatalogue | None:
@@ -415,45 +389,27 @@ def ceph_access(config: RbdSource) -> CephAccess:
 
 
 def open_house(
-    given: str | None,
-    *,
-    sheet: str | None = None,
-    reach: Callable[[], Reach | None] | None = None,
-    report: Report | None = None,
+    given: str | None, *, asked: Asked | None = None, report: Report | None = None
 ) -> House:
     """The house for a command line: with a configuration where there is one.
 
     Args:
         given: ``--config``.
-        sheet: ``--sheet`` of a restore; then a configuration is not needed.
-        reach: the address without a configuration.
+        asked: ``--sheet``, with which a configuration is not needed, and what goes with it.
         report: where progress goes.
 
     Raises:
         ConfigError: the configuration is wrong, or missing and needed.
+        UsageError: an address is named without a sheet.
     """
+    asked = asked or Asked()
+    asked.check()
     path = config_path(given, os.environ)
     named = bool(given or os.environ.get("DRD_CONFIG"))
-    sheet_path = Path(sheet) if sheet else None
-    if sheet_path is not None and not named and not path.exists():
-        return House(None, sheet=sheet_path, reach=reach() if reach else None, report=report)
-    return House(load_config(path), sheet=sheet_path, report=report)
-
-
-def reach_of_sheet(sheet: str | None, *, url: str, endpoint: str) -> Reach | None:
-    """Address and endpoint as the sheet has them, or as the command line says."""
-    if sheet is None:
-        return None
-    from drd.core.sheet import decode_sheet  # noqa: PLC0415
-    from drd.keys.files import read_text  # noqa: PLC0415
-
-    known = decode_sheet(read_text(Path(sheet), "recovery sheet"))
-    return Reach(
-        url=url or known.address,
-        endpoint=endpoint or known.endpoint,
-        region=os.environ.get("AWS_REGION", "") or known.region,
-        ca_bundle=os.environ.get("DRD_CA_BUNDLE", ""),
-    )
+    bare = asked.sheet is not None and not named and not path.exists()
+    config = None if bare else load_config(path)
+    reach = reach_of(asked, config, os.environ) if bare or asked.elsewhere else None
+    return House(config, sheet=asked.sheet, reach=reach, report=report)
 
 
 def make_target(text: str, access: CephAccess, *, overwrite: bool) -> Target:

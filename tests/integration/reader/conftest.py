@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pytest
 
-from drd.stores.address import S3Address
+from drd.core.address import S3Address
 from drd.stores.local import LocalStore
 from drd.stores.s3 import S3Settings, S3Store
 from tests.integration.reader.history import TIGHT, live

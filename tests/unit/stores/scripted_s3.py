@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from typing_extensions import override
 
-from drd.stores.address import S3Address
+from drd.core.address import S3Address
 from drd.stores.s3 import S3Settings, S3Store
 
 ERROR = "<Error><Code>{code}</Code><Message>as the script has it</Message></Error>"

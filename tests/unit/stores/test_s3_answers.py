@@ -16,7 +16,7 @@ from drd.errors import (
     StoreError,
     TransientStoreError,
 )
-from drd.stores.address import S3Address
+from drd.core.address import S3Address
 from drd.stores.s3 import S3Settings, S3Store
 from tests.unit.stores.scripted_s3 import Answer, listing, scripted, store_at
 

@@ -14,20 +14,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from drd.errors import ConfigError, StoreError, TransientStoreError
-from drd.stores.address import S3Address
+from drd.core.address import S3Address
 from drd.stores.s3 import S3Settings, S3Store
 from tests.unit.stores.processes import run_python
 from tests.unit.stores.scripted_s3 import scripted
 
 NOTHING_YET = """
 import sys
-import drd.stores.s3, drd.stores.address, drd.stores.local, drd.stores.metered
+import drd.stores.s3, drd.core.address, drd.stores.local, drd.stores.metered
 print(sorted(name for name in sys.modules if name.split(".")[0] in {"boto3", "botocore"}))
 """
 
 PUT = """
 import sys
-from drd.stores.address import S3Address
+from drd.core.address import S3Address
 from drd.stores.s3 import S3Settings, S3Store
 S3Store(S3Address("bucket"), S3Settings(sys.argv[1], "ACCESS", "SECRET")).put("p/a", b"1")
 print("boto3" in sys.modules)

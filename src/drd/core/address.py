@@ -5,12 +5,11 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import unquote
 
+from drd.core.names import is_key
 from drd.errors import ConfigError
-from drd.stores.names import is_key
 
 _FORMS: Final = "write file:///path/of/folder or s3://bucket or s3://bucket/prefix"
 
@@ -25,7 +24,7 @@ MAX_PREFIX: Final = 255
 class FileAddress:
     """A directory of this machine; *path* is absolute and without ``..``."""
 
-    path: Path
+    path: str
 
     @property
     def url(self) -> str:
@@ -85,7 +84,7 @@ def _file(url: str, rest: str) -> FileAddress:
     elif not path.strip("/."):
         message, hint = "the repository cannot be the root folder", _FORMS
     else:
-        return FileAddress(Path(posixpath.normpath("/" + path.strip("/"))))
+        return FileAddress(posixpath.normpath("/" + path.strip("/")))
     raise ConfigError(message, about=url, hint=hint)
 
 

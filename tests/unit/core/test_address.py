@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from drd.errors import ConfigError
-from drd.stores.address import FileAddress, S3Address, parse_address
+from drd.core.address import FileAddress, S3Address, parse_address
 
 
 @pytest.mark.parametrize(
@@ -23,7 +21,7 @@ from drd.stores.address import FileAddress, S3Address, parse_address
 )
 def test_a_folder(url: str, path: str) -> None:
     address = parse_address(url)
-    assert address == FileAddress(Path(path))
+    assert address == FileAddress(path)
     assert address.url == f"file://{path}"
 
 
