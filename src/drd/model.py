@@ -52,11 +52,6 @@ class Geometry:
         """Cells in a window."""
         return self.window_blocks // self.cell_blocks
 
-    @property
-    def window_bytes(self) -> int:
-        """Bytes in a window."""
-        return self.window_blocks * self.block
-
 
 IMAGE_GEOMETRY = Geometry()
 
@@ -142,7 +137,6 @@ class StoreAbilities:
 
     conditional_put: bool
     versioned: bool
-    object_lock: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ FOOTER: Final = b"foot"
 _TRAILER: Final = struct.Struct(">QII8s")
 TRAILER_BYTES: Final = _TRAILER.size
 MAX_FRAME: Final = 1 << 20
-"""Largest plaintext of a frame; drd writes at most 256 KiB, a reader accepts up to this."""
+"""Largest plaintext of a frame; drd writes 256 KiB unless `frame_size` says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

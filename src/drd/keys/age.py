@@ -7,7 +7,6 @@ compared after decryption. X25519 is not post-quantum: a slot harvested today op
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import pyrage
@@ -15,12 +14,10 @@ import pyrage
 from drd.core.coding import Reader, lp
 from drd.core.seal import sha256
 from drd.errors import ConfigError, IntegrityError, KeyAccessError
-from drd.keys.files import read_text
 from drd.keys.slots import OPENS_GENERATIONS, refuse_generation, slot_name, unknown_slot
 from drd.model import Role
 from drd.ports import Holder
 
-WHAT: Final = "age identity file"
 IDENTITY_PREFIX: Final = "AGE-SECRET-KEY-1"
 _KIND: Final = "age"
 
@@ -168,13 +165,3 @@ def parse_identities(text: str, *, about: str = "") -> list[Any]:
     if not identities:
         raise KeyAccessError("the age identity file holds no identity", about=about)
     return identities
-
-
-def read_age_ring(path: Path, role: Role) -> AgeRing:
-    """A ring of the identities in a file.
-
-    Raises:
-        KeyAccessError: it is not there or holds none.
-        ConfigError: it cannot be read.
-    """
-    return AgeRing(parse_identities(read_text(path, WHAT), about=str(path)), role)

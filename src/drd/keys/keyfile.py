@@ -23,7 +23,7 @@ from drd.core.coding import lp
 from drd.core.seal import sha256
 from drd.errors import ConfigError, KeyAccessError
 from drd.keys.age import AgeHolder
-from drd.keys.files import read_private, write_private
+from drd.keys.files import write_private
 from drd.keys.recovery import RecoveryHolder
 from drd.keys.slots import (
     OPENS_GENERATIONS,
@@ -229,16 +229,6 @@ def _no_key_file(why: str, about: str) -> KeyAccessError:
         about=about,
         hint="put back a copy of it, or use the recovery sheet",
     )
-
-
-def read_key_file(path: Path) -> KeyFile:
-    """Read a key file.
-
-    Raises:
-        KeyAccessError: it is not there, is none, or is damaged.
-        ConfigError: it cannot be read, or others than its owner may read it.
-    """
-    return decode_key_file(read_private(path, WHAT), about=str(path))
 
 
 def write_key_file(path: Path, file: KeyFile) -> None:

@@ -123,17 +123,3 @@ class RecoveryRing:
             f"({len(message)} bytes were to be signed)",
             hint="its root key signs trust alone; use the key file",
         )
-
-    @property
-    def root_signer(self) -> RootSigner:
-        """The root's signing key.
-
-        Raises:
-            KeyAccessError: it was not on the sheet.
-        """
-        if self._sheet.root_private is None:
-            raise KeyAccessError(
-                "the root private key (lines 71 and 72) is not on this recovery sheet",
-                hint="it was cut off: bring that part too",
-            )
-        return RootSigner(self._sheet.root_private)

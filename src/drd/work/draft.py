@@ -25,8 +25,6 @@ from drd.work.merging import Scribe, merge_runs
 from drd.work.repository import Repository
 from drd.work.rolls import full_roll
 
-NO_PARTS: tuple[Part, ...] = ()
-
 
 @dataclass(slots=True)
 class Draft:

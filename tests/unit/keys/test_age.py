@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from drd.core.coding import lp
 from drd.errors import ConfigError, KeyAccessError
-from drd.keys.age import AgeHolder, AgeRing, parse_identities, read_age_ring
+from drd.keys.age import AgeHolder, AgeRing, parse_identities
+from drd.keys.opening import open_key
 from drd.keys.keyfile import Belonging, KeyFileRing, make_key_file, write_key_file
 from drd.keys.opening import open_key
 from drd.model import Role
@@ -115,7 +116,7 @@ def test_a_secret_key_in_place_of_a_recipient_is_not_repeated() -> None:
 def test_identity_files_are_read(tmp_path: Path) -> None:
     path = tmp_path / "identity.txt"
     path.write_text(f"# created: today\n# public key: {PUBLIC}\n{IDENTITY}\n\n  {OTHER}\r\n")
-    assert len(read_age_ring(path, Role.RESTORE).metadata_slots()) == 2
+    assert len(open_key(path, Role.RESTORE).metadata_slots()) == 2
 
 
 @pytest.mark.parametrize(

@@ -17,16 +17,18 @@ from drd.core import hybrid
 from drd.core.coding import lp
 from drd.core.trust import verify_signature
 from drd.errors import ConfigError, IntegrityError, KeyAccessError, RefusedError
+from drd.keys.files import read_private
 from drd.keys.keyfile import (
+    WHAT,
     Belonging,
     KeyFile,
     KeyFileRing,
     decode_key_file,
     encode_key_file,
     make_key_file,
-    read_key_file,
     write_key_file,
 )
+from drd.keys.opening import open_key
 from drd.keys.recovery import RecoveryHolder
 from drd.keys.slots import wrap_for
 from drd.model import Role
@@ -57,7 +59,7 @@ def ring(role: Role, file: KeyFile = FILE) -> KeyFileRing:
 # ── the file ────────────────────────────────────────────────────────────────────────────────────
 def test_what_is_written_reads_back(tmp_path: Path) -> None:
     write_key_file(tmp_path / "key", FILE)
-    assert read_key_file(tmp_path / "key") == FILE
+    assert decode_key_file(read_private(tmp_path / "key", WHAT)) == FILE
 
 
 @pytest.mark.parametrize("role", list(Role))
@@ -110,7 +112,7 @@ def test_one_open_to_others_is_refused(tmp_path: Path) -> None:
     write_key_file(tmp_path / "key", FILE)
     (tmp_path / "key").chmod(0o640)
     with pytest.raises(ConfigError):
-        read_key_file(tmp_path / "key")
+        open_key(tmp_path / "key", Role.RESTORE)
 
 
 DIGITS = [match.start() for match in re.finditer("[0-9a-f](?=[0-9a-f]{15})", TEXT)]

@@ -58,7 +58,7 @@ def test_a_point_without_its_item_is_damage() -> None:
 
 
 def test_an_image_over_two_windows_is_backed_up_and_restored() -> None:
-    window = IMAGE_GEOMETRY.window_bytes
+    window = IMAGE_GEOMETRY.window_blocks * BLOCK
     world = World(size=2 * window + 5 * CELL)
     for offset in (0, window - BLOCK, window, 2 * window + CELL):
         world.image.write(offset, b"x" * BLOCK)
