@@ -92,12 +92,12 @@ class House:
     def close(self) -> None:
         """Let go of threads and files; nobody goes on waiting for a store that does not answer."""
         self._closing.set()
+        for close in self._closers:  # first: waiting for the rest may be cut short by a second Ctrl-C
+            close()
         for pool in self._pools:
             pool.shutdown(wait=True, cancel_futures=True)
         if self._catalogue is not None:
             self._catalogue.close()
-        for close in self._closers:
-            close()
 
     def closes(self, close: Callable[[], None]) -> None:
         """Call *close* when the house is closed: for what a door brought along."""
