@@ -10,8 +10,8 @@ from typing import Protocol
 import pytest
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
-from drd.ports import Store
 from drd.core.address import S3Address
+from drd.ports import Store
 from drd.stores.cached import CachedStore
 from drd.stores.local import LocalStore
 from drd.stores.metered import MeteredStore

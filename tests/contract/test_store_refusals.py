@@ -13,8 +13,8 @@ from typing import Any, cast
 import botocore.session
 import pytest
 
-from drd.errors import ObjectMissingError, PlaceMissingError, StoreError, TransientStoreError
 from drd.core.address import S3Address
+from drd.errors import ObjectMissingError, PlaceMissingError, StoreError, TransientStoreError
 from drd.stores.retrying import RetryingStore
 from drd.stores.s3 import S3Settings, S3Store
 from drd.stores.s3_client import connect

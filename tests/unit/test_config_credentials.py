@@ -30,20 +30,25 @@ def test_from_files(tmp_path: Path) -> None:
 
 def test_a_token_where_there_is_one(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("t0ken/+==\n")
-    keys = {"access_key_env": "ACCESS", "secret_key_env": "SECRET"}
     environment = {"ACCESS": "AKIA", "SECRET": "s3cr3t"}
-    found = read_credentials(S3(endpoint=ENDPOINT, **keys), environment)
-    assert found.session_token == ""
-    s3 = S3(endpoint=ENDPOINT, **keys, session_token_file=tmp_path / "token")
+    s3 = S3(endpoint=ENDPOINT, access_key_env="ACCESS", secret_key_env="SECRET")
     found = read_credentials(s3, environment)
+    assert found.session_token == ""
+    named = s3.model_copy(update={"session_token_file": tmp_path / "token"})
+    found = read_credentials(named, environment)
     assert found.session_token == "t0ken/+=="
     assert "t0ken" not in repr(found)
 
 
 def test_a_token_has_one_place_or_none() -> None:
-    keys = {"access_key_env": "ACCESS", "secret_key_env": "SECRET"}
     with pytest.raises(ValueError, match="exactly one of session_token_file"):
-        S3(endpoint=ENDPOINT, **keys, session_token_env="A", session_token_credential="B")
+        S3(
+            endpoint=ENDPOINT,
+            access_key_env="ACCESS",
+            secret_key_env="SECRET",
+            session_token_env="A",
+            session_token_credential="B",
+        )
 
 
 def test_from_the_environment_and_from_systemd(tmp_path: Path) -> None:

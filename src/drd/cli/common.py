@@ -68,7 +68,6 @@ class Call:
 
     def house_of_sheet(self, options: Mapping[str, Any], *, progress: str = "") -> House:
         """The house for a verb with ``sheet_options``."""
-
         from drd.wiring.reach import Asked  # noqa: PLC0415
 
         sheet = Path(options["sheet"]) if options["sheet"] else None

@@ -70,7 +70,7 @@ class S3(Section):
     """``[repository.s3]``: the service, where its two keys are to be found, and a token if needed."""
 
     KEYS: ClassVar[tuple[str, ...]] = ("access_key", "secret_key")
-    TOKEN: ClassVar[str] = "session_token"
+    AT_WILL: ClassVar[tuple[str, ...]] = ("session_token",)
     PLACES: ClassVar[tuple[str, ...]] = ("file", "env", "credential")
 
     endpoint: Endpoint
@@ -92,9 +92,9 @@ class S3(Section):
 
     @model_validator(mode="after")
     def _one_place_each(self) -> Self:
-        for key in (*self.KEYS, self.TOKEN):
+        for key in (*self.KEYS, *self.AT_WILL):
             named = self.named(key)
-            if len(named) > 1 or (not named and key != self.TOKEN):
+            if len(named) > 1 or (not named and key in self.KEYS):
                 told = "names " + " and ".join(named) if named else "does not say where a key is"
                 places = ", ".join(f"{key}_{place}" for place in self.PLACES)
                 raise ValueError(f"{told}: it needs exactly one of {places}")

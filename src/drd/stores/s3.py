@@ -26,11 +26,12 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
+from drd.core.address import S3Address
+from drd.core.names import is_component, is_key
 from drd.errors import ObjectMissingError, StoreError, TransientStoreError
 from drd.model import Buffer, ObjectVersion, StoreAbilities
 from drd.ports import Random
 from drd.stores import names
-from drd.core.address import S3Address
 from drd.stores.probing import probe
 from drd.stores.s3_body import body_of
 
@@ -314,7 +315,7 @@ class S3Store:
             for raw in page.get("Versions") or page.get("Contents") or []:
                 key = raw["Key"][len(self._above) :]
                 # RGW begins with the versions of the marker's own key, MinIO behind them.
-                if names.is_key(key) and (not after or key > after):
+                if is_key(key) and (not after or key > after):
                     yield _described(key, raw)
 
     def _folders(self, prefix: str) -> Iterator[str]:
@@ -322,7 +323,7 @@ class S3Store:
         for page in self._pages(prefix, delimiter="/"):
             for raw in page.get("CommonPrefixes") or []:
                 name = raw["Prefix"][len(self._above) + len(prefix) : -1]
-                if names.is_component(name) and name != last:
+                if is_component(name) and name != last:
                     last = name  # a page may begin with the folder that ended the one before
                     yield name
 

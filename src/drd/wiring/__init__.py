@@ -21,13 +21,13 @@ from drd import __version__
 from drd.catalogue.catalogue import SqliteCatalogue
 from drd.config import Config, DeviceSource, RbdSource, SourceConfig, load_config, read_credentials
 from drd.core import seal
+from drd.core.address import FileAddress, parse_address
 from drd.errors import ConfigError, IntegrityError, NotFoundError, RefusedError, StoreError
 from drd.keys.opening import open_key, open_sheet
 from drd.leases.local import LocalLease
 from drd.model import Json, Role
 from drd.ports import KeyRing, Report, Source, Store, Target
 from drd.sources.rbd_cluster import CephAccess
-from drd.core.address import FileAddress, parse_address
 from drd.stores.cached import CachedStore
 from drd.stores.local import LocalStore
 from drd.stores.metered import MeteredStore
@@ -92,7 +92,9 @@ class House:
     def close(self) -> None:
         """Let go of threads and files; nobody goes on waiting for a store that does not answer."""
         self._closing.set()
-        for close in self._closers:  # first: waiting for the rest may be cut short by a second Ctrl-C
+        for (
+            close
+        ) in self._closers:  # first: waiting for the rest may be cut short by a second Ctrl-C
             close()
         for pool in self._pools:
             pool.shutdown(wait=True, cancel_futures=True)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from drd.config import Config, Credentials, read_credentials
+from drd.core.address import FileAddress, parse_address
 from drd.core.sheet import decode_sheet
 from drd.errors import ConfigError, UsageError
 from drd.keys.files import read_text
 from drd.ports import Store
-from drd.core.address import FileAddress, parse_address
 from drd.stores.local import LocalStore
 from drd.stores.s3 import S3Settings, S3Store
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from drd.errors import ConfigError
 from drd.core.address import FileAddress, S3Address, parse_address
+from drd.errors import ConfigError
 
 
 @pytest.mark.parametrize(

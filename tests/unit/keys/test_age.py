@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from drd.core.coding import lp
 from drd.errors import ConfigError, KeyAccessError
 from drd.keys.age import AgeHolder, AgeRing, parse_identities
-from drd.keys.opening import open_key
 from drd.keys.keyfile import Belonging, KeyFileRing, make_key_file, write_key_file
 from drd.keys.opening import open_key
 from drd.model import Role

@@ -34,7 +34,13 @@ def labels(found: object) -> list[str]:
 
 # ── discovery ───────────────────────────────────────────────────────────────────────────────────
 def test_globs_find_images_alone(tmp_path: Path) -> None:
-    for name in ("b.img", "a ü@1.img", "c.img.drd-restoring-00ff00ff", "d.img.drd-replaced-00ff00ff", "d.txt"):
+    for name in (
+        "b.img",
+        "a ü@1.img",
+        "c.img.drd-restoring-00ff00ff",
+        "d.img.drd-replaced-00ff00ff",
+        "d.txt",
+    ):
         image(tmp_path / name)
     (tmp_path / "folder.img").mkdir()
     (tmp_path / "dangling.img").symlink_to(tmp_path / "nowhere")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drd.core.names import is_key
 from drd.errors import RefusedError
 from drd.stores import names
 
@@ -29,13 +30,13 @@ def plainly(text: str) -> bool:
 
 @given(KEY)
 def test_what_the_alphabet_makes_is_a_key(key: str) -> None:
-    assert names.is_key(key)
+    assert is_key(key)
     assert names.check_key(key) == key
 
 
 @given(NASTY | st.text(max_size=12) | KEY)
 def test_a_key_is_just_what_the_socket_says(text: str) -> None:
-    assert names.is_key(text) == plainly(text)
+    assert is_key(text) == plainly(text)
 
 
 @given(KEY, st.integers(0, 120))
@@ -46,7 +47,7 @@ def test_every_beginning_of_a_key_is_a_prefix(key: str, cut: int) -> None:
 @given(NASTY | KEY)
 def test_every_prefix_can_be_completed(text: str) -> None:
     completed = [text, text + "x", text + "x/y"]
-    assert names.is_prefix(text) == any(names.is_key(whole) for whole in completed)
+    assert names.is_prefix(text) == any(is_key(whole) for whole in completed)
 
 
 @given(NASTY | st.text(max_size=30))
@@ -54,7 +55,7 @@ def test_no_key_leads_out_of_a_folder(text: str) -> None:
     root = Path("/repository")
     inside = str(root / text) == f"/repository/{text}" and "\0" not in text
     inside = inside and (root / text).resolve().is_relative_to(root) and (root / text) != root
-    assert inside or not names.is_key(text)
+    assert inside or not is_key(text)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from drd.core.address import S3Address
 from drd.errors import (
     ConfigError,
     ObjectExistsError,
@@ -16,7 +17,6 @@ from drd.errors import (
     StoreError,
     TransientStoreError,
 )
-from drd.core.address import S3Address
 from drd.stores.s3 import S3Settings, S3Store
 from tests.unit.stores.scripted_s3 import Answer, listing, scripted, store_at
 

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from drd.errors import ConfigError, StoreError, TransientStoreError
 from drd.core.address import S3Address
+from drd.errors import ConfigError, StoreError, TransientStoreError
 from drd.stores.s3 import S3Settings, S3Store
 from tests.unit.stores.processes import run_python
 from tests.unit.stores.scripted_s3 import scripted

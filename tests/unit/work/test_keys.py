@@ -304,10 +304,10 @@ def test_the_newest_generation_is_the_current_one(made: Made) -> None:
 # ── a signer that lost the right to ─────────────────────────────────────────────────────────────
 
 
-def says(made: Made, *, number: int = 2, **fields: Json) -> None:
+def says(made: Made, **fields: Json) -> None:
     """The root says something more of the host's key."""
-    body = trust_body(RING, number=number, keys=[host_key(RING, **fields)])
-    made.store.put(names.trust_key(number), root_document(RING, TRUST, body))
+    body = trust_body(RING, number=2, keys=[host_key(RING, **fields)])
+    made.store.put(names.trust_key(2), root_document(RING, TRUST, body))
 
 
 REVOKED_AT = (START + timedelta(days=1)).isoformat()
