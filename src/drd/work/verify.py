@@ -15,7 +15,7 @@ level 1 on they are the ones that it names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ from drd.core.cells import Lens, differ
 from drd.core.compress import Compressor
 from drd.core.footer import footer_frames
 from drd.core.tables import PackRow
-from drd.errors import DrdError, IntegrityError, NotFoundError, ObjectMissingError
+from drd.errors import IntegrityError, NotFoundError, ObjectMissingError
 from drd.model import Found, PointInfo, Progress
 from drd.pipeline.batching import Batch, Wanted, batches, pieces, read_spans
 from drd.pipeline.ordered import ordered
@@ -313,16 +313,3 @@ def verify_source(
         for cell in wrong
     ]
     return Proof(point, 4, looked, looked * geometry.cell, tuple(findings))
-
-
-def damage_errors(proofs: Sequence[Proof]) -> list[DrdError]:
-    """One error per point that has findings."""
-    return [
-        IntegrityError(
-            f"{len(proof.findings)} of {proof.objects} objects are damaged or missing",
-            about=proof.point,
-            hint="restore another point, or restore this one with --best-effort",
-        )
-        for proof in proofs
-        if proof.findings
-    ]
