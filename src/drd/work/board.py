@@ -5,6 +5,7 @@ What is held is the region, never its frames: of these a fragmented image has th
 
 from __future__ import annotations
 
+import mmap
 import threading
 
 import numpy as np
@@ -58,11 +59,18 @@ class Board:
         return (block - self._low) // SLICE_BLOCKS
 
     def _buffer(self, number: int) -> Bytes:
-        """Made when something is laid into it: not before, as memory used before is cleared at once."""
+        """Made when something is laid into it. Memory of its own, that goes back at once: what threads
+        allocate and free by turns is kept by the C library for each of them, 230 MiB of it (measured).
+        """
         with self._lock:
             found = self._buffers.get(number)
             if found is None:
                 one = self._ends[number]
-                found = np.zeros((one.end - one.first) * self._block, np.uint8)
+                memory = mmap.mmap(
+                    -1,
+                    (one.end - one.first) * self._block,
+                    flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS,
+                )
+                found = np.frombuffer(memory, np.uint8)
                 self._buffers[number] = found
             return found
