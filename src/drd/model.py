@@ -141,7 +141,11 @@ class StoreAbilities:
 
 @dataclass(frozen=True, slots=True)
 class PointInfo:
-    """What the catalogue and ``drctl ls`` know of one committed point."""
+    """What the catalogue and ``drctl ls`` know of one committed point.
+
+    ``committed_here`` is known to a catalogue alone: this host put the manifest itself, so it knows
+    of the point from another place than the bucket.
+    """
 
     tenant: bytes
     lineage: bytes
@@ -157,6 +161,7 @@ class PointInfo:
     predecessor_seq: int
     facts: Mapping[str, Json] = field(default_factory=dict)
     suspect: bool = False
+    committed_here: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,8 +201,8 @@ class Source(Protocol):
         """
         ...
 
-    def snapshots(self) -> Sequence[HeldSnapshot]:
-        """All of drd's snapshots on everything this source matches."""
+    def snapshots(self, found: Found | None = None) -> Sequence[HeldSnapshot]:
+        """All of drd's snapshots on everything this source matches; with *found*, on that alone."""
         ...
 
     def release(self, label: str) -> Sequence[str]:
@@ -330,8 +330,20 @@ class Catalogue(Protocol):
         """All points known here, by lineage and sequence number."""
         ...
 
+    def lineage_of(self, tenant: bytes, identity: str) -> bytes | None:
+        """Lineage of the newest point of the image with that identity; None when none is known."""
+        ...
+
+    def highest(self, tenant: bytes, lineage: bytes) -> int:
+        """The highest sequence number known of a lineage; 0 when none is."""
+        ...
+
     def learn(self, points: Iterable[PointInfo]) -> None:
-        """Add points; one that is there already is replaced."""
+        """Add points; one that is there already is replaced.
+
+        ``committed_here`` MUST stay set while the manifest is the same one: what the bucket says of
+        a point does not unsay that this host made it.
+        """
         ...
 
     def forget(self, manifest_keys: Iterable[str]) -> None:

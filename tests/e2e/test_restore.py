@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +229,9 @@ def test_the_catalogue_or_the_operator_confirms_the_head(
     assert source.exists()
     assert "unproven" not in freshness()
     shutil.rmtree(site.state)
+    for _ in range(2):  # what was learnt from the bucket the first time proves nothing of it
+        assert "freshness unproven" in freshness()
+    assert site.run("catalogue", "rebuild").code == 0
     assert "freshness unproven" in freshness()
     shutil.rmtree(site.state)
     assert "unproven" not in freshness("--expect-head", "1")
@@ -263,6 +268,21 @@ def test_a_bucket_that_hides_its_newest_point_is_caught(
     assert site.run(*to).code == 0
     hidden.rename(newest)
     assert [one["seq"] for one in site.run("ls", "disks/a.img").points] == [1, 2]
+
+
+def test_a_damaged_catalogue_stops_nothing(site: Site, source: Path, tmp_path: Path) -> None:
+    commands = (
+        *(("backup",), ("ls",), ("verify",), ("snapshots",), ("catalogue", "rebuild")),
+        ("restore", "disks/a.img", "--to", f"file:{tmp_path}/out"),
+    )
+    (catalogue,) = site.state.glob("*/catalogue.sqlite")
+    for command in commands:
+        with closing(sqlite3.connect(catalogue)) as db:
+            db.execute("UPDATE point SET facts = '{'")
+            db.commit()
+        answer = site.run(*command)
+        assert answer.code == 0, (command, answer.text)
+    assert digest(tmp_path / "out") == digest(source)
 
 
 # ── with the sheet alone ────────────────────────────────────────────────────────────────────────

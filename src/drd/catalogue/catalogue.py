@@ -15,20 +15,27 @@ from typing import Any, Final
 from drd.errors import ConfigError
 from drd.model import PointInfo, PointKind
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 _NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+_BESIDE: Final = ("-wal", "-shm")
+"""SQLite's own files beside a database: left alone, they would be read into the one that follows."""
 
 
-def _queries() -> dict[str, str]:
-    """The named statements of ``queries.sql``."""
-    parts = _NAME.split((files(__package__) / "queries.sql").read_text())
+class DamagedCatalogueError(ConfigError):
+    """The file is no catalogue any more: it can only be begun anew."""
+
+
+def _statements(name: str) -> dict[str, str]:
+    """The named statements of a file of this package."""
+    parts = _NAME.split((files(__package__) / name).read_text())
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
 class SqliteCatalogue:
     """A :class:`drd.ports.Catalogue` in one file, named after the repository it speaks of.
 
-    A file that is damaged, or of another schema, is set aside and begun anew: it is a cache.
+    A file that is damaged when it is opened is set aside and begun anew: it is a cache. What an older
+    drd wrote is carried over.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -36,85 +43,141 @@ class SqliteCatalogue:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._sql = _queries()
+        self._sql = _statements("queries.sql")
+        self._db: sqlite3.Connection | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._db = self._open()
-        except (OSError, sqlite3.OperationalError) as error:
+            try:
+                self._connect()
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError:
+                self._set_aside()
+                self._connect()
+        except (OSError, sqlite3.Error) as error:
             raise ConfigError(
                 f"the state folder cannot be used: {error}",
                 about=str(path.parent),
                 hint="set state_dir to a folder that this user may write",
             ) from error
 
-    def _open(self) -> sqlite3.Connection:
-        try:
-            return self._connect()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise
-            self._path.replace(self._path.with_suffix(".damaged"))
-            return self._connect()
+    def begin_anew(self) -> None:
+        """Set the file aside and begin an empty one.
 
-    def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, timeout=30, isolation_level=None)
+        Raises:
+            ConfigError: that cannot be done.
+        """
+        with self._asking():
+            self._set_aside()
+            self._connect()
+
+    def _set_aside(self) -> None:
+        self.close()
+        for end in _BESIDE:
+            self._path.with_name(self._path.name + end).unlink(missing_ok=True)
+        self._path.replace(self._path.with_suffix(".damaged"))
+
+    def _connect(self) -> None:
+        self._db = sqlite3.connect(self._path, timeout=30, isolation_level=None)
+        self._db.text_factory = (
+            bytes.decode
+        )  # SQLite's own calls text that is none a passing failure
         self._path.chmod(0o600)
-        db.execute("PRAGMA journal_mode = WAL")
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, SCHEMA_VERSION):
-            db.execute("DROP TABLE IF EXISTS point")
-        db.executescript((files(__package__) / "schema.sql").read_text())
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        return db
+        self._db.execute("PRAGMA journal_mode = WAL")
+        if self._version() != SCHEMA_VERSION:  # else nothing is written: the disk may be full
+            with self._transaction():
+                self._migrate(self._version())
+
+    def _version(self) -> int:
+        return int(self._open.execute("PRAGMA user_version").fetchone()[0])
+
+    def _migrate(self, version: int) -> None:
+        """From *version*, read under the lock: another process may have been here first."""
+        if version == SCHEMA_VERSION:
+            return
+        if version == 1:
+            self._open.execute(self._sql["from_1"])
+        else:
+            self._open.execute(self._sql["drop"])
+        for statement in _statements("schema.sql").values():
+            self._open.execute(statement)
+        self._open.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    @property
+    def _open(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise sqlite3.OperationalError("the file is closed")
+        return self._db
 
     def close(self) -> None:
         """Close the file."""
-        self._db.close()
+        if self._db is not None:
+            self._db.close()
+            self._db = None
 
     def keys(self, tenant: bytes) -> Mapping[str, bytes]:
         """See :class:`drd.ports.Catalogue`."""
         with self._asking():
-            return dict(self._db.execute(self._sql["keys"], {"tenant": tenant}).fetchall())
+            return dict(self._open.execute(self._sql["keys"], {"tenant": tenant}).fetchall())
 
     def points(self, tenant: bytes) -> Sequence[PointInfo]:
         """See :class:`drd.ports.Catalogue`."""
         with self._asking():
-            rows = self._db.execute(self._sql["points"], {"tenant": tenant}).fetchall()
-        return [_point(row) for row in rows]
+            rows = self._open.execute(self._sql["points"], {"tenant": tenant}).fetchall()
+            return [_point(row) for row in rows]
+
+    def lineage_of(self, tenant: bytes, identity: str) -> bytes | None:
+        """See :class:`drd.ports.Catalogue`."""
+        asked = {"tenant": tenant, "identity": identity}
+        with self._asking():
+            row = self._open.execute(self._sql["lineage_of"], asked).fetchone()
+            return bytes(row[0]) if row else None
+
+    def highest(self, tenant: bytes, lineage: bytes) -> int:
+        """See :class:`drd.ports.Catalogue`."""
+        asked = {"tenant": tenant, "lineage": lineage}
+        with self._asking():
+            return int(self._open.execute(self._sql["highest"], asked).fetchone()[0])
 
     def learn(self, points: Iterable[PointInfo]) -> None:
         """See :class:`drd.ports.Catalogue`."""
         with self._asking(), self._transaction():
-            self._db.executemany(self._sql["learn"], [_row(point) for point in points])
+            self._open.executemany(self._sql["learn"], [_row(point) for point in points])
 
     def forget(self, manifest_keys: Iterable[str]) -> None:
         """See :class:`drd.ports.Catalogue`."""
         with self._asking(), self._transaction():
             rows = [{"manifest_key": key} for key in manifest_keys]
-            self._db.executemany(self._sql["forget"], rows)
+            self._open.executemany(self._sql["forget"], rows)
 
     def clear(self) -> None:
-        """See :class:`drd.ports.Catalogue`."""
-        with self._asking(), self._transaction():
-            self._db.execute(self._sql["clear"])
+        """See :class:`drd.ports.Catalogue`. A file that is too damaged for it is begun anew."""
+        try:
+            with self._asking(), self._transaction():
+                self._open.execute(self._sql["clear"])
+        except DamagedCatalogueError:
+            self.begin_anew()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
+        self._open.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._open.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._open.in_transaction:  # SQLite itself rolls back when its disk is full
+                self._open.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        """What SQLite raises becomes an error that says what to do."""
+        """What SQLite raises, and what a damaged row does, becomes an error that says what to do."""
         try:
             yield
-        except sqlite3.Error as error:
-            raise ConfigError(
+        except (OSError, sqlite3.Error, TypeError, ValueError) as error:
+            passing = isinstance(error, OSError | sqlite3.OperationalError)
+            kind = ConfigError if passing else DamagedCatalogueError
+            raise kind(
                 f"the catalogue cannot be used: {error}",
                 about=str(self._path),
                 hint="it is a cache: free disk space, or delete the file and run "
@@ -137,12 +200,13 @@ def _row(point: PointInfo) -> dict[str, object]:
         "manifest_sha256": point.manifest_sha256,
         "predecessor_seq": point.predecessor_seq,
         "facts": json.dumps(dict(point.facts)),
+        "committed_here": int(point.committed_here),
     }
 
 
 def _point(row: tuple[Any, ...]) -> PointInfo:
     (key, tenant, lineage, seq, name, identity, kind, point_at, committed_at, size, sha, before,
-     facts) = row  # fmt: skip
+     facts, here) = row  # fmt: skip
     return PointInfo(
         tenant=tenant,
         lineage=lineage,
@@ -157,4 +221,5 @@ def _point(row: tuple[Any, ...]) -> PointInfo:
         manifest_key=key,
         predecessor_seq=before,
         facts=json.loads(facts),
+        committed_here=bool(here),
     )

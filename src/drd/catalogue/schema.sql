@@ -1,4 +1,7 @@
 -- The catalogue is a cache of what the bucket holds; losing it loses nothing. No key material here.
+
+-- name: table
+-- committed_here: 1 when this host put the manifest itself; the bucket cannot say so.
 CREATE TABLE IF NOT EXISTS point (
     manifest_key     TEXT PRIMARY KEY,
     tenant           BLOB NOT NULL,
@@ -12,7 +15,12 @@ CREATE TABLE IF NOT EXISTS point (
     size             INTEGER NOT NULL,
     manifest_sha256  BLOB NOT NULL,
     predecessor_seq  INTEGER NOT NULL,
-    facts            TEXT NOT NULL
+    facts            TEXT NOT NULL,
+    committed_here   INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
+-- name: by_lineage
 CREATE INDEX IF NOT EXISTS point_by_lineage ON point (tenant, lineage, seq);
+
+-- name: by_identity
+CREATE INDEX IF NOT EXISTS point_by_identity ON point (tenant, identity, committed_at, seq);

@@ -80,12 +80,15 @@ def _restore(house: House, text: str, options: dict[str, Any]) -> Reply:
     target = make_target(options["to"], access, overwrite=options["overwrite"])
     repository = house.repository(Role.RESTORE)
     catalogue = house.spare_catalogue()
-    known = _heads(catalogue.points(repository.tenant) if catalogue is not None else ())
+    known = catalogue.points(repository.tenant) if catalogue is not None else ()
+    seen, made = _heads(known), _heads(one for one in known if one.committed_here)
     hands = house.hands()
     every = listing.known_points(repository, catalogue, of=[selector], pool=hands.transfers)
     points = gaps.find_whole(repository, every, selector)
-    head = max(known.get(points[0].lineage, 0), options["expect_head"] or 0)
-    freshness = _freshness(points, head)
+    head, lineage = options["expect_head"] or 0, points[0].lineage
+    freshness = _freshness(
+        points, seen=max(seen.get(lineage, 0), head), proven=max(made.get(lineage, 0), head)
+    )
     info = gaps.choose_whole(repository, points, selector)
     keys, point = listing.open_full(repository, info)
     opened = OpenedPoint(repository, keys, point)
@@ -109,16 +112,18 @@ def _restore(house: House, text: str, options: dict[str, Any]) -> Reply:
 
 
 def _heads(points: Iterable[PointInfo]) -> dict[bytes, int]:
-    """The newest number known here of each lineage, before the bucket was asked."""
+    """The newest number of each lineage among *points*."""
     return {point.lineage: point.seq for point in sorted(points, key=lambda one: one.seq)}
 
 
-def _freshness(points: Sequence[PointInfo], head: int) -> dict[str, Json]:
+def _freshness(points: Sequence[PointInfo], *, seen: int, proven: int) -> dict[str, Json]:
     """Say how new the newest point is, and whether anything outside the bucket confirms it.
 
     Args:
         points: those of the lineage, by number, partial ones included.
-        head: the newest number that is known outside the bucket; 0 when none is.
+        seen: the newest number that was ever known here, from the bucket or not; 0 when none was.
+        proven: the newest number that somebody else than the bucket vouches for: this host, which
+            committed it, or the operator; 0 when nobody does.
 
     Raises:
         RefusedError: the bucket hides points that must be there.
@@ -127,16 +132,16 @@ def _freshness(points: Sequence[PointInfo], head: int) -> dict[str, Json]:
     from drd.work.listing import full_points  # noqa: PLC0415
 
     newest = (full_points(points) or points)[-1]
-    if head > points[-1].seq:
+    if seen > points[-1].seq:
         raise RefusedError(
-            f"the newest point in the bucket is {newest.seq}, but point {head} is known to exist",
+            f"the newest point in the bucket is {newest.seq}, but point {seen} is known to exist",
             about=newest.name,
             hint="the bucket is older than it should be, or somebody hides points: ask its owner; "
             "to restore all the same, leave --expect-head out, and let 'drctl catalogue rebuild' "
             "forget what this host knows",
         )
     age = int((now() - newest.point_at).total_seconds())
-    proof = "confirmed" if head >= newest.seq else "freshness unproven"
+    proof = "confirmed" if proven >= newest.seq else "freshness unproven"
     told = f"newest point: {newest.name}@{newest.seq}, {shapes.when(newest.point_at)}, {age} s old"
     return {"freshness": f"{told}; {proof}", "newest_seq": newest.seq, "newest_age_s": age}
 

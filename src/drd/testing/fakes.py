@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,11 +20,12 @@ from typing import Final, ParamSpec, TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typing_extensions import override
 
+from drd.catalogue.memory import MemoryCatalogue as MemoryCatalogue  # noqa: PLC0414 - given on
 from drd.core import hybrid
 from drd.core.coding import lp
 from drd.core.seal import sha256
 from drd.errors import IntegrityError, KeyAccessError, RefusedError
-from drd.model import ID_BYTES, KEY_BYTES, PointInfo, Role
+from drd.model import ID_BYTES, KEY_BYTES, Role
 from drd.ports import Random
 
 _P = ParamSpec("_P")
@@ -74,39 +75,6 @@ class Inline(Executor):
         except BaseException as error:  # noqa: BLE001  as every executor does: it is raised by result()
             future.set_exception(error)
         return future
-
-
-class MemoryCatalogue:
-    """A catalogue that forgets everything with the process."""
-
-    def __init__(self) -> None:
-        self._points: dict[str, PointInfo] = {}
-
-    def keys(self, tenant: bytes) -> Mapping[str, bytes]:
-        """Manifests known here: key to SHA-256."""
-        return {
-            key: point.manifest_sha256
-            for key, point in self._points.items()
-            if point.tenant == tenant
-        }
-
-    def points(self, tenant: bytes) -> Sequence[PointInfo]:
-        """All points known here, by lineage and sequence number."""
-        mine = [point for point in self._points.values() if point.tenant == tenant]
-        return sorted(mine, key=lambda point: (point.lineage, point.seq))
-
-    def learn(self, points: Iterable[PointInfo]) -> None:
-        """Add points; one that is there already is replaced."""
-        self._points.update({point.manifest_key: point for point in points})
-
-    def forget(self, manifest_keys: Iterable[str]) -> None:
-        """Drop points."""
-        for key in manifest_keys:
-            self._points.pop(key, None)
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._points.clear()
 
 
 class NoLease:

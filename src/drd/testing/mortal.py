@@ -150,10 +150,10 @@ class MortalSource:
         self._life.check()
         return self._inner.settle(found, lineage, keep=keep)
 
-    def snapshots(self) -> Sequence[HeldSnapshot]:
+    def snapshots(self, found: Found | None = None) -> Sequence[HeldSnapshot]:
         """The inner source's."""
         self._life.check()
-        return self._inner.snapshots()
+        return self._inner.snapshots(found)
 
     def release(self, label: str) -> Sequence[str]:
         """The inner source's."""
@@ -177,6 +177,16 @@ class MortalCatalogue:
         """The inner catalogue's."""
         self._life.check()
         return self._inner.points(tenant)
+
+    def lineage_of(self, tenant: bytes, identity: str) -> bytes | None:
+        """The inner catalogue's."""
+        self._life.check()
+        return self._inner.lineage_of(tenant, identity)
+
+    def highest(self, tenant: bytes, lineage: bytes) -> int:
+        """The inner catalogue's."""
+        self._life.check()
+        return self._inner.highest(tenant, lineage)
 
     def learn(self, points: Iterable[PointInfo]) -> None:
         """An effect: ``learn``."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from drd import __version__
 from drd.catalogue.catalogue import SqliteCatalogue
+from drd.catalogue.spare import SpareCatalogue
 from drd.config import Config, DeviceSource, RbdSource, SourceConfig, load_config, read_credentials
 from drd.core import seal
 from drd.core.address import FileAddress, parse_address
@@ -86,6 +87,7 @@ class House:
         self._bare: Store | None = None
         self._metered: MeteredStore | None = None
         self._catalogue: SqliteCatalogue | None = None
+        self._spare: SpareCatalogue | None = None
         self._pools: list[ThreadPoolExecutor] = []
         self._sources: dict[str, Source] = {}
 
@@ -98,8 +100,9 @@ class House:
             close()
         for pool in self._pools:
             pool.shutdown(wait=True, cancel_futures=True)
-        if self._catalogue is not None:
-            self._catalogue.close()
+        for catalogue in (self._catalogue, self._spare):
+            if catalogue is not None:
+                catalogue.close()
 
     def closes(self, close: Callable[[], None]) -> None:
         """Call *close* when the house is closed: for what a door brought along."""
@@ -229,20 +232,33 @@ class House:
         return config.state_dir / f"{name}-{seal.sha256(url.encode()).hex()[:8]}"
 
     def catalogue(self) -> SqliteCatalogue:
-        """The local cache of what the bucket holds."""
+        """The local cache of what the bucket holds, for the verb that is about it.
+
+        Raises:
+            ConfigError: it cannot be opened; so does each of its methods when it cannot be used.
+        """
         if self._catalogue is None:
-            self._catalogue = SqliteCatalogue(self._state() / "catalogue.sqlite")
+            self._catalogue = SqliteCatalogue(self._catalogue_file())
         return self._catalogue
 
-    def spare_catalogue(self) -> SqliteCatalogue | None:
-        """The catalogue, for verbs that can do without: None (and a warning) when there is none."""
-        if self.config is None:
-            return None
-        try:
-            return self.catalogue()
-        except ConfigError as error:
-            self.warnings.append(f"{error}: going on without the local catalogue")
-            return None
+    def spare_catalogue(self) -> SpareCatalogue | None:
+        """The catalogue, for verbs that can do without: what it cannot do becomes a warning.
+
+        None where nothing is kept: without a configuration.
+        """
+        return None if self.config is None else self._known_here()
+
+    def _known_here(self) -> SpareCatalogue:
+        if self._spare is None:
+            path = self._catalogue_file()
+            self._spare = SpareCatalogue(path, self._warn)
+        return self._spare
+
+    def _warn(self, text: str) -> None:
+        self.warnings.append(text)  # the list of now: an open repository brings its own
+
+    def _catalogue_file(self) -> Path:
+        return self._state() / "catalogue.sqlite"
 
     # ── sources ───────────────────────────────────────────────────────────────────────────────
     def source(self, name: str) -> Source:
@@ -306,7 +322,7 @@ class House:
         tools: dict[str, Json] = {"drd": __version__, "python": platform.python_version()}
         return Bench(
             repository=repository,
-            catalogue=self.catalogue(),
+            catalogue=self._known_here(),
             lease=LocalLease(config.state_dir / "leases"),
             cpu=self._pool(self.workers(), "drd-cpu"),
             transfers=self._pool(self._packs(), "drd-put"),
@@ -335,7 +351,7 @@ class House:
     def needed_snapshots(self) -> dict[bytes, frozenset[str]]:
         """Ids of the snapshots that the next runs need, per lineage."""
         repository = self.repository(Role.BACKUP)
-        return needed_ids(known_points(repository, self.catalogue()))
+        return needed_ids(known_points(repository, self._known_here()))
 
     def hands(self) -> Hands:
         """With what a restore works: many requests, because a round trip is the ceiling."""

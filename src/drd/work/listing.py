@@ -159,6 +159,14 @@ class _NoCatalogue:
     def points(self, tenant: bytes) -> Sequence[PointInfo]:  # noqa: ARG002
         return sorted(self._learnt.values(), key=_place)
 
+    def lineage_of(self, tenant: bytes, identity: str) -> bytes | None:  # noqa: ARG002
+        """Not known: only what lists points works without a catalogue."""
+        return None
+
+    def highest(self, tenant: bytes, lineage: bytes) -> int:  # noqa: ARG002
+        """Nothing was known before."""
+        return 0
+
     def learn(self, points: Iterable[PointInfo]) -> None:
         self._learnt.update({point.manifest_key: point for point in points})
 

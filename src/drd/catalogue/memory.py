@@ -1,0 +1,54 @@
+"""A catalogue that goes with its process: where no file can be kept, and in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from drd.model import PointInfo
+
+
+class MemoryCatalogue:
+    """A :class:`drd.ports.Catalogue` in a dictionary."""
+
+    def __init__(self, points: Iterable[PointInfo] = ()) -> None:
+        self._points = {point.manifest_key: point for point in points}
+
+    def keys(self, tenant: bytes) -> Mapping[str, bytes]:
+        """See :class:`drd.ports.Catalogue`."""
+        return {point.manifest_key: point.manifest_sha256 for point in self._of(tenant)}
+
+    def points(self, tenant: bytes) -> Sequence[PointInfo]:
+        """See :class:`drd.ports.Catalogue`."""
+        return sorted(self._of(tenant), key=lambda point: (point.lineage, point.seq))
+
+    def lineage_of(self, tenant: bytes, identity: str) -> bytes | None:
+        """See :class:`drd.ports.Catalogue`."""
+        mine = [point for point in self._of(tenant) if point.identity == identity]
+        newest = max(mine, key=lambda point: (point.committed_at, point.seq), default=None)
+        return newest.lineage if newest else None
+
+    def highest(self, tenant: bytes, lineage: bytes) -> int:
+        """See :class:`drd.ports.Catalogue`."""
+        return max((point.seq for point in self._of(tenant) if point.lineage == lineage), default=0)
+
+    def learn(self, points: Iterable[PointInfo]) -> None:
+        """See :class:`drd.ports.Catalogue`."""
+        for point in points:
+            old = self._points.get(point.manifest_key)
+            if old and old.committed_here and old.manifest_sha256 == point.manifest_sha256:
+                self._points[point.manifest_key] = replace(point, committed_here=True)
+            else:
+                self._points[point.manifest_key] = point
+
+    def forget(self, manifest_keys: Iterable[str]) -> None:
+        """See :class:`drd.ports.Catalogue`."""
+        for key in manifest_keys:
+            self._points.pop(key, None)
+
+    def clear(self) -> None:
+        """See :class:`drd.ports.Catalogue`."""
+        self._points.clear()
+
+    def _of(self, tenant: bytes) -> list[PointInfo]:
+        return [point for point in self._points.values() if point.tenant == tenant]

@@ -1,0 +1,129 @@
+"""A catalogue that stops nobody: what its file cannot do any more is done in memory, with a warning.
+
+A cache that is damaged, or whose disk is full, must not keep anybody from a backup or a restore: all of
+it can be learnt again. What it must not do is to answer by halves. ``keys`` says which manifests need
+not be read, and ``points`` is relied on to have them; so both answer from one reading of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from drd.catalogue.catalogue import DamagedCatalogueError, SqliteCatalogue
+from drd.catalogue.memory import MemoryCatalogue
+from drd.errors import ConfigError
+from drd.model import PointInfo
+from drd.ports import Catalogue
+
+_T = TypeVar("_T")
+
+
+class SpareCatalogue:
+    """A :class:`drd.ports.Catalogue` that never raises.
+
+    Args:
+        path: the file.
+        warn: told once of each thing that the file cannot do.
+    """
+
+    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
+        self._warn = warn
+        self._file: SqliteCatalogue | None = None
+        self._read: MemoryCatalogue | None = None
+        try:
+            self._file = SqliteCatalogue(path)
+        except ConfigError as error:
+            self._go_on_without(error)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def keys(self, tenant: bytes) -> Mapping[str, bytes]:
+        """See :class:`drd.ports.Catalogue`."""
+        return self._whole(tenant).keys(tenant)
+
+    def points(self, tenant: bytes) -> Sequence[PointInfo]:
+        """See :class:`drd.ports.Catalogue`."""
+        return (self._read or self._whole(tenant)).points(tenant)
+
+    def lineage_of(self, tenant: bytes, identity: str) -> bytes | None:
+        """See :class:`drd.ports.Catalogue`."""
+        return self._ask(tenant, lambda one: one.lineage_of(tenant, identity))
+
+    def highest(self, tenant: bytes, lineage: bytes) -> int:
+        """See :class:`drd.ports.Catalogue`."""
+        return self._ask(tenant, lambda one: one.highest(tenant, lineage))
+
+    def learn(self, points: Iterable[PointInfo]) -> None:
+        """See :class:`drd.ports.Catalogue`."""
+        new = list(points)
+        tenant = new[0].tenant if new else None
+        self._tell(tenant, lambda one: one.learn(new))
+
+    def forget(self, manifest_keys: Iterable[str]) -> None:
+        """See :class:`drd.ports.Catalogue`."""
+        gone = list(manifest_keys)
+        self._tell(None, lambda one: one.forget(gone))
+
+    def clear(self) -> None:
+        """See :class:`drd.ports.Catalogue`."""
+        self._tell(None, lambda one: one.clear())
+
+    def _whole(self, tenant: bytes) -> MemoryCatalogue:
+        """Everything that the file knows, read now; or, without it, what this process knows."""
+        if self._file is not None:
+            try:
+                self._read = MemoryCatalogue(self._file.points(tenant))
+            except ConfigError as error:
+                self._mend(error)
+        self._read = self._read or MemoryCatalogue()
+        return self._read
+
+    def _ask(self, tenant: bytes, question: Callable[[Catalogue], _T]) -> _T:
+        if self._file is not None:
+            try:
+                return question(self._file)
+            except ConfigError as error:
+                self._mend(error)
+        return question(self._read or self._whole(tenant))
+
+    def _tell(self, tenant: bytes | None, message: Callable[[Catalogue], None]) -> None:
+        """Write to the file (to the new one, where it is damaged), and to what was read of it."""
+        for _ in range(2):
+            if self._file is None:
+                break
+            try:
+                message(self._file)
+                break
+            except DamagedCatalogueError as error:
+                self._mend(error)
+            except ConfigError as error:  # a full disk can still be read
+                if self._read is None and tenant is not None:
+                    self._whole(tenant)
+                self._mend(error)
+        if self._read is not None:
+            message(self._read)
+
+    def _mend(self, error: ConfigError) -> None:
+        """Begin a damaged file anew; do without one that fails in another way."""
+        if self._file is None:  # given up meanwhile
+            return
+        if not isinstance(error, DamagedCatalogueError):
+            self._go_on_without(error)
+            return
+        try:
+            self._file.begin_anew()
+        except ConfigError as second:
+            self._go_on_without(second)
+        else:
+            self._warn(f"{error}: set aside, and learnt anew from the bucket")
+
+    def _go_on_without(self, error: ConfigError) -> None:
+        self.close()
+        self._file = None
+        self._read = self._read or MemoryCatalogue()
+        self._warn(f"{error}: going on without the local catalogue")

@@ -1,0 +1,311 @@
+"""What is known here of the bucket: found again, carried over, and never in anybody's way."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from drd.catalogue.catalogue import (
+    SCHEMA_VERSION,
+    DamagedCatalogueError,
+    SqliteCatalogue,
+    _statements,
+)
+from drd.catalogue.memory import MemoryCatalogue
+from drd.catalogue.spare import SpareCatalogue
+from drd.errors import ConfigError
+from drd.model import PointInfo
+from drd.ports import Catalogue
+from tests.unit.work.points import info
+
+TENANT = b"t" * 16
+LINEAGE = b"l" * 16
+OTHER = b"o" * 16
+
+OF_SCHEMA_1 = """
+CREATE TABLE point (
+    manifest_key TEXT PRIMARY KEY, tenant BLOB NOT NULL, lineage BLOB NOT NULL, seq INTEGER NOT NULL,
+    name TEXT NOT NULL, identity TEXT NOT NULL, kind INTEGER NOT NULL, point_at TEXT NOT NULL,
+    committed_at TEXT NOT NULL, size INTEGER NOT NULL, manifest_sha256 BLOB NOT NULL,
+    predecessor_seq INTEGER NOT NULL, facts TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX point_by_lineage ON point (tenant, lineage, seq);
+PRAGMA user_version = 1;
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "catalogue.sqlite"
+
+
+def spare(path: Path, told: list[str] | None = None) -> SpareCatalogue:
+    return SpareCatalogue(path, ([] if told is None else told).append)
+
+
+MAKERS: dict[str, Callable[[Path], Catalogue]] = {
+    "file": SqliteCatalogue,
+    "memory": lambda _: MemoryCatalogue(),
+    "spare": spare,
+}
+
+
+@pytest.fixture(params=MAKERS)
+def catalogue(request: pytest.FixtureRequest, path: Path) -> Iterator[Catalogue]:
+    made = MAKERS[request.param](path)
+    yield made
+    if isinstance(made, SqliteCatalogue | SpareCatalogue):
+        made.close()
+
+
+# ── the contract ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_was_learnt_is_known_until_it_is_forgotten(catalogue: Catalogue) -> None:
+    assert catalogue.keys(TENANT) == {}
+    points = [info(seq, facts={"n": seq}) for seq in (2, 1, 3)]
+    catalogue.learn(points)
+    assert catalogue.keys(TENANT) == {f"m/{seq}": bytes(32) for seq in (1, 2, 3)}
+    assert catalogue.points(TENANT) == sorted(points, key=lambda one: one.seq)
+    assert catalogue.points(OTHER) == []
+    catalogue.forget(["m/2", "m/9"])
+    assert [one.seq for one in catalogue.points(TENANT)] == [1, 3]
+    catalogue.clear()
+    assert catalogue.points(TENANT) == []
+    assert catalogue.keys(TENANT) == {}
+
+
+def test_the_lineage_of_an_image_is_that_of_its_newest_point(catalogue: Catalogue) -> None:
+    assert catalogue.lineage_of(TENANT, "i") is None
+    catalogue.learn([info(5), info(9, lineage=OTHER, manifest_key="m/o9", identity="j")])
+    assert catalogue.lineage_of(TENANT, "i") == LINEAGE
+    assert catalogue.lineage_of(TENANT, "j") == OTHER
+    assert catalogue.lineage_of(OTHER, "i") is None
+    later = info(1, lineage=OTHER, manifest_key="m/o1", committed_at=info(6).committed_at)
+    catalogue.learn([later])
+    assert catalogue.lineage_of(TENANT, "i") == OTHER, "by time, not by number"
+    a_moment_later = info(6).committed_at.replace(microsecond=1)
+    catalogue.learn([info(2, manifest_key="m/2", committed_at=a_moment_later)])
+    assert catalogue.lineage_of(TENANT, "i") == LINEAGE
+
+
+def test_the_highest_number_of_a_lineage(catalogue: Catalogue) -> None:
+    assert catalogue.highest(TENANT, LINEAGE) == 0
+    catalogue.learn([info(5), info(3), info(9, lineage=OTHER, manifest_key="m/o9")])
+    assert catalogue.highest(TENANT, LINEAGE) == 5
+    assert catalogue.highest(TENANT, OTHER) == 9
+    assert catalogue.highest(OTHER, OTHER) == 0
+
+
+def test_what_the_bucket_says_does_not_unsay_who_committed(catalogue: Catalogue) -> None:
+    """Only the commit itself sets the mark; another manifest under the name is not this host's."""
+    catalogue.learn([info(1, committed_here=True), info(2)])
+    catalogue.learn([info(1), info(2)])
+    assert [one.committed_here for one in catalogue.points(TENANT)] == [True, False]
+    catalogue.learn([info(1, manifest_sha256=b"x" * 32)])
+    assert [one.committed_here for one in catalogue.points(TENANT)] == [False, False]
+
+
+# ── the file ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_file_is_found_again(path: Path) -> None:
+    for known in ([], [1], [1, 2]):
+        with closing(SqliteCatalogue(path)) as catalogue:
+            assert [one.seq for one in catalogue.points(TENANT)] == known
+            catalogue.learn([info(len(known) + 1, committed_here=True)])
+            assert all(one.committed_here for one in catalogue.points(TENANT))
+
+
+@pytest.mark.parametrize("name", ["lineage_of", "highest"])
+def test_what_a_backup_asks_is_found_by_an_index(path: Path, name: str) -> None:
+    """A backup of one image must not read what is known of all others."""
+    with closing(SqliteCatalogue(path)) as catalogue:
+        asked = {"tenant": TENANT, "lineage": LINEAGE, "identity": "i"}
+        query = f"EXPLAIN QUERY PLAN {_statements('queries.sql')[name]}"
+        plan = [row[3] for row in catalogue._open.execute(query, asked)]
+    assert len(plan) == 1
+    assert plan[0].startswith("SEARCH")
+
+
+def test_the_file_of_an_older_drd_is_carried_over(path: Path) -> None:
+    """A hidden head is known by it. Who committed was not noted then."""
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(OF_SCHEMA_1)
+        when = info(7).point_at.isoformat()
+        row = ("m/7", TENANT, LINEAGE, 7, "a/b", "i", 1, when, when, 1, bytes(32), 6, "{}")
+        old.execute("INSERT INTO point VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", row)
+        old.commit()
+    for _ in range(2):
+        with closing(SqliteCatalogue(path)) as catalogue:
+            assert catalogue.points(TENANT) == [info(7)]
+            assert catalogue.highest(TENANT, LINEAGE) == 7
+            assert catalogue._version() == SCHEMA_VERSION
+
+
+def test_the_file_of_a_newer_drd_is_begun_anew(path: Path) -> None:
+    with closing(SqliteCatalogue(path)) as catalogue:
+        catalogue.learn([info(1)])
+        catalogue._open.execute("PRAGMA user_version = 99")
+    with closing(SqliteCatalogue(path)) as catalogue:
+        assert catalogue.points(TENANT) == []
+        catalogue.learn([info(1)])
+
+
+def filled(path: Path) -> list[PointInfo]:
+    """A file of many pages; what is in it."""
+    points = [info(seq, facts={"text": f"{seq:04}" * 200}) for seq in range(1, 301)]
+    with closing(SqliteCatalogue(path)) as catalogue:
+        catalogue.learn(points)
+    return points
+
+
+def damage_pages(path: Path) -> None:
+    """Garbage in the middle of the file: it opens, and cannot be read."""
+    size = path.stat().st_size
+    assert size > 40 * 4096
+    with path.open("r+b") as file:
+        file.seek(size // 2 // 4096 * 4096)
+        file.write(b"\xff" * (8 * 4096))
+
+
+def test_what_is_no_catalogue_is_begun_anew_with_nothing_of_the_old_one(path: Path) -> None:
+    """SQLite's own files beside it go as well: they would be read into the new one."""
+    filled(path)
+    path.write_bytes(b"no database" * 1000)
+    for end in ("-wal", "-shm"):
+        path.with_name(path.name + end).write_bytes(b"left over")
+    with closing(SqliteCatalogue(path)) as catalogue:
+        assert catalogue.points(TENANT) == []
+        catalogue.learn([info(1)])
+        assert [one.seq for one in catalogue.points(TENANT)] == [1]
+    assert path.with_suffix(".damaged").read_bytes().startswith(b"no database")
+
+
+def test_damaged_pages_are_damage_and_can_be_cleared(path: Path) -> None:
+    filled(path)
+    damage_pages(path)
+    with closing(SqliteCatalogue(path)) as catalogue:
+        with pytest.raises(DamagedCatalogueError):
+            catalogue.points(TENANT)
+        catalogue.clear()
+        catalogue.learn([info(1)])
+        assert catalogue.points(TENANT) == [info(1)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE point SET facts = '{'",
+        "UPDATE point SET point_at = 'yesterday'",
+        "UPDATE point SET kind = 77",
+        "UPDATE point SET committed_at = 5",
+        "UPDATE point SET name = CAST(x'ff' AS TEXT)",
+    ],
+)
+def test_a_damaged_row_is_damage(path: Path, change: str) -> None:
+    with closing(SqliteCatalogue(path)) as catalogue:
+        catalogue.learn([info(1)])
+        catalogue._open.execute(change)
+        with pytest.raises(DamagedCatalogueError):
+            catalogue.points(TENANT)
+
+
+def test_a_folder_that_cannot_be_is_a_mistake_of_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="state folder"):
+        SqliteCatalogue(tmp_path / "file" / "catalogue.sqlite")
+
+
+# ── in nobody's way ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_catalogue_that_cannot_be_opened_is_done_without(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    told: list[str] = []
+    catalogue = spare(tmp_path / "file" / "catalogue.sqlite", told)
+    assert catalogue.keys(TENANT) == {}
+    catalogue.learn([info(1)])
+    assert catalogue.points(TENANT) == [info(1)]
+    assert catalogue.highest(TENANT, LINEAGE) == 1
+    assert len(told) == 1
+    assert "without the local catalogue" in told[0]
+
+
+def asks(catalogue: Catalogue) -> dict[str, Callable[[], object]]:
+    return {
+        "keys": lambda: catalogue.keys(TENANT),
+        "points": lambda: catalogue.points(TENANT),
+        "learn": lambda: catalogue.learn([info(seq) for seq in range(1, 301)]),
+        "forget": lambda: catalogue.forget([f"m/{seq}" for seq in range(1, 301)]),
+        "clear": catalogue.clear,
+    }
+
+
+@pytest.mark.parametrize("first", ["keys", "points", "learn", "forget", "clear"])
+def test_damaged_pages_stop_nothing(path: Path, first: str) -> None:
+    """Whatever meets them: a warning at most; and the next process finds a file that is whole."""
+    filled(path)
+    damage_pages(path)
+    told: list[str] = []
+    catalogue = spare(path, told)
+    asks(catalogue)[first]()
+    known = catalogue.keys(TENANT)
+    assert {one.manifest_key for one in catalogue.points(TENANT)} == set(known)
+    catalogue.learn([info(1000)])
+    assert catalogue.points(TENANT)[-1] == info(1000)
+    catalogue.close()
+    assert len(told) == (first != "clear")
+    assert all("set aside" in one for one in told)
+    assert path.with_suffix(".damaged").exists()
+    with closing(SqliteCatalogue(path)) as again:
+        assert again.points(TENANT)[-1] == info(1000)
+
+
+def test_points_has_what_keys_named_though_the_file_breaks_in_between(path: Path) -> None:
+    """Who is told that a manifest is known does not read it: to lack it then would hide a point."""
+    points = filled(path)
+    catalogue = spare(path)
+    assert len(catalogue.keys(TENANT)) == len(points)
+    assert catalogue._file is not None
+    catalogue._file._open.execute("UPDATE point SET facts = '{'")
+    catalogue.learn([info(1000)])
+    assert [one.seq for one in catalogue.points(TENANT)] == [*range(1, 301), 1000]
+    catalogue.close()
+
+
+def fill_its_disk(catalogue: SpareCatalogue) -> None:
+    """Let the file have no page more: SQLite then says what it says of a full disk."""
+    assert catalogue._file is not None
+    db = catalogue._file._open
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    db.execute(f"PRAGMA max_page_count = {pages}")
+
+
+@pytest.mark.parametrize("looked", [False, True])
+def test_a_full_disk_stops_nothing_and_forgets_nothing(path: Path, *, looked: bool) -> None:
+    filled(path)
+    told: list[str] = []
+    catalogue = spare(path, told)
+    if looked:
+        catalogue.keys(TENANT)
+    fill_its_disk(catalogue)
+    catalogue.learn([replace(info(seq), facts={"x": "x" * 9000}) for seq in range(1000, 1100)])
+    assert len(told) == 1
+    assert "full" in told[0]
+    assert "without the local catalogue" in told[0]
+    assert catalogue.highest(TENANT, LINEAGE) == 1099
+    assert catalogue.lineage_of(TENANT, "i") == LINEAGE
+    assert len(catalogue.points(TENANT)) == len(catalogue.keys(TENANT)) == 400
+    catalogue.forget(["m/1"])
+    assert len(catalogue.points(TENANT)) == 399
+    assert len(told) == 1
+    catalogue.close()
+    with closing(SqliteCatalogue(path)) as again:
+        assert len(again.points(TENANT)) == 300, "what was there before is whole"
