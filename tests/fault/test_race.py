@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
+from typing_extensions import override
 
 from drd.core import manifest as manifests
 from drd.core import names
 from drd.core.seal import SealOrder
-from drd.errors import RefusedError, TransientStoreError
+from drd.errors import RefusedError, StoreError, TransientStoreError
 from drd.model import Buffer, ObjectVersion, StoreAbilities
 from drd.ports import Store
 from drd.testing.fakes import MemoryLease
@@ -259,6 +260,40 @@ def test_garbage_under_the_name_does_not_win(rivals: Rivals) -> None:
     assert rivals.commit(rivals.mine)
     assert store.get(rivals.key) == rivals.mine
     assert not rivals.commit(rivals.theirs)
+
+
+class Slow(FaultyStore):
+    """Refuses a second object under a name, and shows the first one only after some looks."""
+
+    unseen = 2
+
+    @override
+    def versions(self, key: str) -> Sequence[ObjectVersion]:
+        self.unseen -= key.startswith("m/")
+        hidden = key.startswith("m/") and self.unseen >= 0
+        return [] if hidden else super().versions(key)
+
+
+def test_a_winner_that_is_not_visible_yet_is_not_put_over(rivals: Rivals) -> None:
+    """What was never looked at may be somebody's point."""
+    assert rivals.commit(rivals.theirs)
+    store = rivals.world.store
+    assert not rivals.commit(rivals.mine, Slow(store))
+    assert store.get(rivals.key) == rivals.theirs
+    first = store.versions(rivals.key)[0]
+    assert store.get(rivals.key, version=first.version) == rivals.theirs
+
+
+def test_a_name_that_is_taken_and_shows_nothing_is_the_stores_failure(rivals: Rivals) -> None:
+    if not rivals.world.store.abilities().conditional_put:
+        return
+    assert rivals.commit(rivals.theirs)
+    slow = Slow(rivals.world.store)
+    slow.unseen = 1000
+    with pytest.raises(StoreError, match="shows nothing"):
+        rivals.commit(rivals.mine, slow)
+    assert len(slow.journal) == 0
+    assert rivals.world.store.get(rivals.key) == rivals.theirs
 
 
 def test_a_loser_who_is_current_is_put_under_the_winner(rivals: Rivals) -> None:

@@ -87,7 +87,7 @@ _BY_CODE: Final[dict[str, _Meaning]] = {
     "NoSuchKey": _ABSENT,
     "NoSuchVersion": _ABSENT,
     "PreconditionFailed": _TAKEN,
-    "ConditionalRequestConflict": _TAKEN,
+    "ConditionalRequestConflict": _BUSY,  # another conditional PUT is under way: nobody won yet
     "InvalidRange": _RANGE,
     "EntityTooLarge": _Meaning(
         StoreError, "the store does not take an object of this size", "choose a smaller pack size"

@@ -4,16 +4,39 @@
 2. Whatever the answer was, list the versions of that key, in the store's own order.
 3. The first version that verifies is the manifest. If its bytes are ours, we won (a lost
    acknowledgement included); else somebody else did, and our packs are orphans.
-4. Whoever sees that the current version is not the winner puts the winner's bytes again: a copied
+4. Nothing that verifies is there: when there is nothing at all, the winner is not visible yet, or the
+   store was busy, and 1 is repeated as it was. Without the condition only bytes are put over that were
+   looked at and are garbage: what was never seen may be the winner.
+5. Whoever sees that the current version is not the winner puts the winner's bytes again: a copied
    bucket keeps only the current one. The next writer looks, too: a loser may die before it can.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Final
+
 from drd.core import names, seal
-from drd.errors import IntegrityError, ObjectExistsError, RefusedError, TransientStoreError
+from drd.errors import (
+    IntegrityError,
+    ObjectExistsError,
+    RefusedError,
+    StoreError,
+    TransientStoreError,
+)
 from drd.work.history import Point, check
 from drd.work.repository import Repository
+
+TRIES: Final = 5
+"""So often a name is tried that the store calls taken and shows nothing under."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What lies under a name: the first version that verifies, and whether anything lies there."""
+
+    winner: bytes | None
+    anything: bool
 
 
 def commit(repository: Repository, lineage: bytes, seq: int, data: bytes) -> None:
@@ -23,23 +46,16 @@ def commit(repository: Repository, lineage: bytes, seq: int, data: bytes) -> Non
         RefusedError: another writer committed that number first (lineage busy).
         StoreError: the store failed; whether the manifest is there the next run finds out.
     """
-    store = repository.store
     key = names.manifest_key(repository.tenant, lineage, seq)
-    lost: TransientStoreError | None = None
-    try:
-        version = store.put(key, data, if_absent=True)
-    except ObjectExistsError:
-        version = None
-    except TransientStoreError as error:  # the acknowledgement may be lost, not the object
-        lost, version = error, None
-    winner = _winner(repository, lineage, seq, ours=data, our_version=version)
+    winner = _put_and_look(repository, lineage, seq, data)
     if winner is None:
-        if lost is not None:
-            raise lost
-        # Only garbage lies under this name: put ours beside it (or over it, unversioned).
-        store.put(key, data)
-        winner = _winner(repository, lineage, seq, ours=data, our_version=None)
-    if winner is None or seal.sha256(winner) != seal.sha256(data):
+        raise StoreError(
+            "the store says that this name is taken, and shows nothing under it",
+            about=key,
+            hint="run the backup again; if it stays so, the store loses or hides objects: "
+            "'drctl doctor' tries what it does",
+        )
+    if seal.sha256(winner) != seal.sha256(data):
         raise RefusedError(
             f"another writer committed point {seq} of this lineage first",
             about=lineage.hex(),
@@ -48,21 +64,45 @@ def commit(repository: Repository, lineage: bytes, seq: int, data: bytes) -> Non
 
 
 def keep_current(repository: Repository, point: Point) -> None:
-    """Rule 4 for a point that was committed earlier."""
+    """Rule 5 for a point that was committed earlier."""
     if len(repository.store.versions(point.key)) > 1:
         lineage = point.manifest.clear.scope.lineage
-        _winner(repository, lineage, point.seq, ours=b"", our_version=None)
+        _look(repository, lineage, point.seq, ours=b"", our_version=None)
 
 
-def _winner(
+def _put_and_look(repository: Repository, lineage: bytes, seq: int, data: bytes) -> bytes | None:
+    """Rules 1 to 4; the winner's bytes, None when none shows itself."""
+    store = repository.store
+    key = names.manifest_key(repository.tenant, lineage, seq)
+    if_absent = True
+    for _ in range(TRIES):
+        version: str | None = None
+        lost: TransientStoreError | None = None
+        try:
+            version = store.put(key, data, if_absent=if_absent)
+        except ObjectExistsError:
+            pass
+        except TransientStoreError as error:  # the acknowledgement may be lost, not the object
+            lost = error
+        told = version if if_absent else None
+        found = _look(repository, lineage, seq, ours=data, our_version=told)
+        if found.winner is not None:
+            return found.winner
+        if lost is not None:
+            raise lost
+        if_absent = not found.anything
+    return None
+
+
+def _look(
     repository: Repository, lineage: bytes, seq: int, *, ours: bytes, our_version: str | None
-) -> bytes | None:
-    """Bytes of the first version that verifies; None when none does."""
+) -> _Found:
+    """Rules 2 and 3."""
     store = repository.store
     key = names.manifest_key(repository.tenant, lineage, seq)
     versions = store.versions(key)
     if our_version is not None and len(versions) == 1 and versions[0].version == our_version:
-        return ours
+        return _Found(ours, anything=True)
     for position, version in enumerate(versions):
         data = store.get(key, version=version.version)
         try:
@@ -72,11 +112,11 @@ def _winner(
             continue
         if position != len(versions) - 1:
             _make_current(repository, key, data, versions[-1].version)
-        return data
-    return None
+        return _Found(data, anything=True)
+    return _Found(None, anything=bool(versions))
 
 
 def _make_current(repository: Repository, key: str, data: bytes, current: str) -> None:
-    """Rule 4, unless the current version has the winner's bytes already."""
+    """Rule 5, unless the current version has the winner's bytes already."""
     if repository.store.get(key, version=current) != data:
         repository.store.put(key, data)

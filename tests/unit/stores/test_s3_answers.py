@@ -76,9 +76,15 @@ def test_what_may_pass_is_transient_and_asked_once(status: int, code: str) -> No
         assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize(
-    "status,code", [(412, "PreconditionFailed"), (412, ""), (409, "ConditionalRequestConflict")]
-)
+def test_a_condition_in_dispute_is_not_lost_yet() -> None:
+    """Another conditional PUT is under way: who won is not decided, and asking again is the way."""
+    with scripted(Answer(409, "ConditionalRequestConflict")) as server:
+        with pytest.raises(TransientStoreError):
+            store_at(server.endpoint).put("p/a", b"1", if_absent=True)
+        assert server.requests[0].headers["if-none-match"] == "*"
+
+
+@pytest.mark.parametrize("status,code", [(412, "PreconditionFailed"), (412, "")])
 def test_a_condition_that_is_not_met_says_that_the_name_is_taken(status: int, code: str) -> None:
     with scripted(Answer(status, code)) as server:
         with pytest.raises(ObjectExistsError):
