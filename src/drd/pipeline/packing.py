@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,11 @@ from drd.core.tables import PackRow, PackSecret, Part, encode_table_sections
 from drd.core.window import Drawn, by_window
 from drd.model import Buffer, Geometry
 from drd.ports import Random
+
+MOST_CELLS: Final = 128 * 1024
+"""Changed cells of one pack, at most: what is known of a cell takes some 32 bytes of memory until the
+next point, partial ones included, also where nothing is stored of it (zeros). A pack that is filled with
+data ends long before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,7 @@ class Packer:
         self._ordinal = first_ordinal
         self._open: list[Placed] = []
         self._open_bytes = 0
+        self._open_cells = 0
         self._under_way: deque[Future[Packed]] = deque()
         self._done: list[Packed] = []
         self._buffers: SimpleQueue[Sealed] = SimpleQueue()
@@ -112,10 +119,13 @@ class Packer:
     def add(self, placed: Placed) -> None:
         """Take one difference; may close a pack, and wait for an older one to be stored."""
         size = sum(len(frame.stored) + seal.TAG_BYTES for frame in placed.difference.frames)
-        if self._open_bytes and self._open_bytes + size > self._pack_size:
+        cells = len(placed.difference.cell)
+        full = self._open_bytes and self._open_bytes + size > self._pack_size
+        if self._open and (full or self._open_cells + cells > MOST_CELLS):
             self._close()
         self._open.append(placed)
         self._open_bytes += size
+        self._open_cells += cells
 
     def stored(self, at_least: int) -> list[Packed]:
         """Packs that are stored, in order, if there are *at_least* that many; does not wait."""
@@ -139,7 +149,7 @@ class Packer:
         self._done.append(self._under_way.popleft().result())
 
     def _close(self) -> None:
-        placed, self._open, self._open_bytes = self._open, [], 0
+        placed, self._open, self._open_bytes, self._open_cells = self._open, [], 0, 0
         while len(self._under_way) >= self._press.in_flight:
             self._take()
         if any(one.difference.frames for one in placed):
