@@ -17,6 +17,7 @@ from drd.core.trust import FORMAT, TRUST, VERSION, document_to_sign, encode_body
 from drd.errors import ObjectExistsError, RefusedError
 from drd.model import Json, StoreAbilities
 from drd.ports import Store
+from drd.work.once import put_once
 
 Sign = Callable[[bytes], tuple[bytes, bytes]]
 
@@ -50,13 +51,26 @@ def check_empty(store: Store) -> None:
     Raises:
         RefusedError: there is a repository, or parts of one.
     """
-    for prefix in (names.FORMAT_PREFIX, names.TRUST_PREFIX, "m/"):
-        for found in store.list(prefix, limit=1):
-            raise RefusedError(
-                "there is a repository here already",
-                about=f"{store.url} ({found.key})",
-                hint="use another bucket or prefix; drd never overwrites a repository",
-            )
+    there = [
+        found.key
+        for prefix in (names.FORMAT_PREFIX, "m/", names.TRUST_PREFIX)
+        for found in store.list(prefix, limit=1)
+    ]
+    if not there:
+        return
+    about = f"{store.url} ({there[0]})"
+    if there == [names.trust_key(1)]:
+        raise RefusedError(
+            "an init that did not end left its trust document here, and no repository",
+            about=about,
+            hint=f"nothing was backed up to it: remove {there[0]}, and the key file and sheet of "
+            "that init, and run it again; or use another bucket or prefix",
+        )
+    raise RefusedError(
+        "there is a repository here already",
+        about=about,
+        hint="use another bucket or prefix; drd never overwrites a repository",
+    )
 
 
 def check_able(store: Store) -> StoreAbilities:
@@ -76,10 +90,11 @@ def check_able(store: Store) -> StoreAbilities:
 
 
 def init(store: Store, new: NewRepository) -> None:
-    """Steps 1 to 3.
+    """Step 3.
 
     Raises:
-        RefusedError: there is a repository already, or the store cannot be used safely.
+        RefusedError: somebody else makes a repository here.
+        StoreError: the store failed; ``check_empty`` tells what is there.
     """
     digest = seal.sha256(new.reader)
     store.put(names.reader_key(digest), new.reader)
@@ -117,8 +132,8 @@ def init(store: Store, new: NewRepository) -> None:
         "how_to_restore": HOW_TO_RESTORE,
     }
     try:
-        store.put(names.trust_key(1), _signed(TRUST, trust, new.sign), if_absent=True)
-        store.put(names.format_key(1), _signed(FORMAT, form, new.sign), if_absent=True)
+        put_once(store, names.trust_key(1), _signed(TRUST, trust, new.sign))
+        put_once(store, names.format_key(1), _signed(FORMAT, form, new.sign))
     except ObjectExistsError as error:
         raise RefusedError("somebody else is making a repository here", about=store.url) from error
 

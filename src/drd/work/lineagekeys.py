@@ -30,6 +30,7 @@ from drd.core.trust import (
 from drd.errors import IntegrityError, KeyAccessError, ObjectExistsError, RefusedError
 from drd.model import ID_BYTES, KEY_BYTES, Json
 from drd.ports import Random, Store
+from drd.work.once import put_once
 from drd.work.repository import Repository
 
 SLOT_MAGIC = b"drd1slot"
@@ -341,7 +342,6 @@ def _publish(repository: Repository, scope: Scope, generation: Generation, now: 
     key = names.public_key(scope.tenant, scope.lineage, generation.number)
     data = encode_document(GENERATION, body, signer, signature)
     try:
-        repository.store.put(key, data, if_absent=True)
-    except ObjectExistsError as error:  # the answer to an earlier attempt of ours may be lost
-        if repository.store.get(key) != data:
-            raise RefusedError("another host made this generation first", about=key) from error
+        put_once(repository.store, key, data)
+    except ObjectExistsError as error:
+        raise RefusedError("another host made this generation first", about=key) from error

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from typing_extensions import override
 
 from drd.core.seal import sha256
-from drd.errors import RefusedError
+from drd.errors import CrashError, RefusedError
+from drd.model import Buffer
 from drd.testing.fakes import START, MemoryRing
 from drd.testing.mortal import Life, MortalStore
-from drd.testing.stores import MemoryStore
+from drd.testing.stores import FaultyStore, MemoryStore
 from drd.work.init import NewRepository, check_able, check_empty, init
 from drd.work.repository import open_repository
 
@@ -56,12 +58,42 @@ def test_it_exists_when_its_format_does() -> None:
     ]
 
 
-@pytest.mark.parametrize("key", ["format/1", "trust/1", "m/some/thing"])
-def test_a_place_with_parts_of_a_repository_is_refused(key: str) -> None:
+@pytest.mark.parametrize(
+    "keys",
+    [["format/1"], ["trust/2"], ["m/some/thing"], ["trust/1", "format/1"], ["trust/1", "m/a"]],
+)
+def test_a_place_with_parts_of_a_repository_is_refused(keys: list[str]) -> None:
     store = MemoryStore()
-    store.put(key, b"of somebody")
+    for key in keys:
+        store.put(key, b"of somebody")
     with pytest.raises(RefusedError, match="already"):
         check_empty(store)
+
+
+def test_an_init_that_did_not_end_is_called_that() -> None:
+    """Its trust document would stand in the way of every later one, for no reason that shows."""
+    store = MemoryStore()
+    with pytest.raises(CrashError):
+        init(FaultyStore(store, "ok ok crash"), new())
+    with pytest.raises(RefusedError, match="did not end") as caught:
+        check_empty(store)
+    assert "remove trust/1" in caught.value.hint
+
+
+class Twice(FaultyStore):
+    """Each write reaches the store twice: the first answer was lost below."""
+
+    @override
+    def put(self, key: str, data: Buffer, *, if_absent: bool = False) -> str:
+        super().put(key, data, if_absent=if_absent)
+        return super().put(key, data, if_absent=if_absent)
+
+
+def test_a_lost_answer_is_not_somebody_else() -> None:
+    store = MemoryStore()
+    init(Twice(store), new())
+    assert open_repository(store, RING).format.repository == RING.repository
+    assert len(store.versions("trust/1")) == len(store.versions("format/1")) == 1
 
 
 def test_a_place_with_other_things_is_taken() -> None:
