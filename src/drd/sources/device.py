@@ -147,7 +147,7 @@ class DeviceSource:
         """Nothing to remove."""
         return []
 
-    def snapshots(self) -> Sequence[HeldSnapshot]:
+    def snapshots(self, found: Found | None = None) -> Sequence[HeldSnapshot]:  # noqa: ARG002
         """None: a file has no snapshots."""
         return []
 

@@ -123,19 +123,22 @@ class RbdSource:
         going = [one for one in ours if str(one.number) not in keep]
         return [one.name for one in going if not snapshots.remove(one)]
 
-    def snapshots(self) -> Sequence[HeldSnapshot]:
-        """All of drd's snapshots on what the patterns match. Their state is for who knows points."""
+    def snapshots(self, found: Found | None = None) -> Sequence[HeldSnapshot]:
+        """All of drd's snapshots on what the patterns match, or on *found* alone.
+
+        Their state is for who knows points.
+        """
         held = []
-        for found in self.discover():
-            place, about = self._place(found), found.label
+        for one in self.discover() if found is None else [found]:
+            place, about = self._place(one), one.label
             with (
                 self._cluster.pool(self._settings.pool, place.namespace) as ioctx,
                 self._cluster.image(ioctx, place.image_id, about=about) as image,
             ):
-                for one in listed(self._cluster, image, about=about):
-                    if one.ours:
-                        snapshot = as_snapshot(self._cluster, image, one, about=about)
-                        held.append(HeldSnapshot(about, snapshot, lineage_of(one), "unknown"))
+                for taken in listed(self._cluster, image, about=about):
+                    if taken.ours:
+                        snapshot = as_snapshot(self._cluster, image, taken, about=about)
+                        held.append(HeldSnapshot(about, snapshot, lineage_of(taken), "unknown"))
         return held
 
     def doubts(self) -> Sequence[str]:

@@ -156,7 +156,7 @@ class HugeSource:
         self._taken = {number: one for number, one in self._taken.items() if number in keep}
         return []
 
-    def snapshots(self) -> Sequence[HeldSnapshot]:
+    def snapshots(self, found: Found | None = None) -> Sequence[HeldSnapshot]:  # noqa: ARG002
         """All there are."""
         name = label(self._name, "huge")
         return [HeldSnapshot(name, one.snapshot, None, "unknown") for one in self._taken.values()]

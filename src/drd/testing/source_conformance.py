@@ -360,6 +360,7 @@ def settles_its_own(subject: SourceSubject) -> None:
     _must(not subject.source.settle(subject.found, LINEAGE, keep=[ids[1]]), "nothing is busy")
     held = subject.source.snapshots()
     _must({one.snapshot.id for one in held} == {ids[1], ids[2]}, "the right ones are left")
+    _must(subject.source.snapshots(subject.found) == held, "asked of the image alone, the same")
     _must({one.lineage for one in held} == {LINEAGE, OTHER}, "lineages can be read from names")
     _must({one.image for one in held} == {subject.found.label}, "and they name their image")
     subject.source.settle(subject.found, LINEAGE, keep=[ids[1]])

@@ -249,15 +249,15 @@ class SimulatedSource:
         ]
         return [] if image is None else self._remove(image, going)
 
-    def snapshots(self) -> Sequence[HeldSnapshot]:
-        """All of drd's snapshots."""
+    def snapshots(self, found: Found | None = None) -> Sequence[HeldSnapshot]:
+        """All of drd's snapshots, or those of *found*."""
         return [
             HeldSnapshot(
                 label_of(self._name, name), one.snapshot, _lineage_of(one.snapshot), "unknown"
             )
             for name, image in sorted(self.images.items())
             for one in image.taken.values()
-            if is_ours(one.snapshot.name)
+            if is_ours(one.snapshot.name) and (found is None or found.identity == image.identity)
         ]
 
     def release(self, label: str) -> Sequence[str]:

@@ -3,26 +3,33 @@
 The story: find the lineage and its head; snapshot; look at what may have changed; put what did; commit;
 drop the old snapshot. Whatever goes wrong before the commit leaves the repository as it was.
 
-1. *Head.* The newest manifest, full or partial. A clock behind it is refused.
+1. *Head.* The newest manifest, full or partial. A clock behind it is refused, and so is a head that
+   is damaged or hidden. An image never seen gets a lineage of its own; its keys are made only when its
+   first snapshot is open.
 2. *Base.* The snapshot of the newest full point, by id. Missing, foreign, or after an unfinished run
    that cannot be resumed: everything allocated and everything the map holds is compared by digest, and
    only what differs is put.
 3. *Resume.* Only through a partial point, and only while its own snapshot is still there.
 4. *Look.* A window at a time: ranges named by the source, cells that the map holds beyond the end, and
    a rotating sample of cells that the source calls unchanged. Hints are advice, digests are truth.
-5. *Commit.* Packs, run and tables, manifest; then the catalogue; then the old snapshot goes.
+5. *Commit.* Packs, run and tables, manifest; then the catalogue; then the old snapshot goes. What
+   fails after the manifest is a warning: the point is there.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import replace
 
+from drd.core import names
+from drd.core.coding import lp
 from drd.core.seal import sha256
 from drd.errors import DrdError, IntegrityError, RefusedError
-from drd.model import IMAGE_GEOMETRY, BackupResult, Found, PointInfo, Snapshot
+from drd.model import IMAGE_GEOMETRY, BackupResult, Found, Snapshot
 from drd.ports import Catalogue, FreezeOrder, Source
 from drd.work.bench import Bench
 from drd.work.commit import keep_current
+from drd.work.gaps import damaged
 from drd.work.history import Point, learn, newest, point_info
 from drd.work.lineagekeys import LineageKeys, load_keys, make_generation
 from drd.work.making import Making, Under, snapshot_of
@@ -39,38 +46,41 @@ def backup(bench: Bench, source: Source, found: Found) -> BackupResult:
     """
     with bench.lease.hold(sha256(found.identity.encode()).hex()):
         lineage = find_lineage(bench.repository, bench.catalogue, found)
-        if lineage is None:
-            lineage = unfinished_lineage(bench.repository, source, found)
         return _Run(bench, source, found).make(lineage)
 
 
 def find_lineage(repository: Repository, catalogue: Catalogue, found: Found) -> bytes | None:
     """The lineage of an image, by its identity; the catalogue is asked first, then the bucket."""
-    for points in (catalogue.points(repository.tenant), None):
-        known = learn(repository, catalogue) if points is None else points
-        mine = [point for point in known if point.identity == found.identity]
-        if mine:
-            return max(mine, key=_newest).lineage
-    return None
+    known = catalogue.lineage_of(repository.tenant, found.identity)
+    if known is not None:
+        return known
+    mine = [point for point in learn(repository, catalogue) if point.identity == found.identity]
+    newest_point = max(mine, key=lambda point: (point.committed_at, point.seq), default=None)
+    return newest_point.lineage if newest_point else None
+
+
+def first_run(repository: Repository, lineage: bytes, found: Found) -> bytes:
+    """Id of the run that begins *lineage* (8 bytes): it tells the snapshot of a run that died before
+    its keys were in the bucket from one that another repository's runs made of the same image.
+    """
+    place = repository.scope(lineage).info(b"drd1 first run")
+    return sha256(lp(place, found.identity.encode()))[:8]
 
 
 def unfinished_lineage(repository: Repository, source: Source, found: Found) -> bytes | None:
-    """The lineage of a first run that died before its first commit: its keys are in the bucket, no
-    manifest is, and a snapshot of the image names it. Going on with it leaves no snapshot behind.
+    """The lineage of a first run that died before its first commit: a snapshot of the image names it,
+    no manifest does, and its keys are in the bucket or the run's id is that of a first run here. Going
+    on with it leaves no snapshot behind.
     """
-    tenant = repository.tenant.hex()
-    begun = set(repository.store.folders(f"k/{tenant}/"))
-    begun -= set(repository.store.folders(f"m/{tenant}/"))
-    if not begun:
-        return None
-    for held in source.snapshots():
-        if held.image == found.label and held.lineage and held.lineage.hex() in begun:
-            return held.lineage
+    store, tenant = repository.store, repository.tenant
+    for held in source.snapshots(found):
+        lineage = held.lineage
+        if lineage is None or any(store.list(names.manifest_folder(tenant, lineage), limit=1)):
+            continue
+        keys = any(store.list(names.key_folder(tenant, lineage), limit=1))
+        if keys or first_run(repository, lineage, found).hex() in held.snapshot.name:
+            return lineage
     return None
-
-
-def _newest(point: PointInfo) -> tuple[datetime, int]:
-    return point.committed_at, point.seq
 
 
 class _Run:
@@ -87,26 +97,26 @@ class _Run:
         """The story of the module, for one image."""
         bench = self.bench
         started, puts, put_bytes = bench.timer(), *bench.uploads()
-        keys, head = self._open(lineage)
-        lineage = keys.scope.lineage
-        order = self._order(lineage, head)
+        if lineage is None:
+            lineage, keys, head, order = self._begin()
+        else:
+            keys, head = self._open(lineage)
+            order = self._order(lineage, head)
         try:
             at = bench.timer()
             with self.source.freeze(self.found, order) as frozen:
                 self.snapshot_s = bench.timer() - at
                 self._check_time(head, frozen.snapshot)
+                keys = keys or self._make_keys(lineage)
                 making = Making(self.under, keys, head, frozen=frozen, order=order)
                 point = making.run()
-        except BaseException:
-            self._clean_up(lineage)
+        except BaseException as error:
+            self._settle(lineage, self.under.keep)
+            _tell_beside(error, self.under.warnings)
             raise
-        bench.catalogue.learn([point_info(point)])
+        self._remember(point)
         at = bench.timer()
-        try:
-            left = self.source.settle(self.found, lineage, keep=[frozen.snapshot.id])
-            self.under.warnings += [f"snapshot {name} could not be removed yet" for name in left]
-        except DrdError as error:  # the point is there, whatever becomes of the old snapshot
-            self.under.warnings.append(f"the old snapshot could not be removed yet: {error}")
+        self._settle(lineage, [frozen.snapshot.id])
         self.snapshot_s += bench.timer() - at
         objects, uploaded = bench.uploads()
         clear, tally = point.manifest.clear, making.looker.tally
@@ -126,40 +136,58 @@ class _Run:
             warnings=tuple(self.under.warnings),
         )
 
-    def _open(self, lineage: bytes | None) -> tuple[LineageKeys, Point | None]:
-        """Keys and head of the lineage; made anew for an image never seen (step 1)."""
-        bench = self.bench
-        if lineage is None:
-            made = make_generation(
-                bench.repository, bench.random(16), 1, random=bench.random, now=bench.now()
-            )
-            return made, None
-        keys = load_keys(bench.repository, lineage)
-        if not keys.generations:
-            raise IntegrityError("a lineage has no readable public key", about=lineage.hex())
-        head = newest(bench.repository, keys)
-        self._check_head(lineage, head)
-        if head is not None:
-            keep_current(bench.repository, head)
-        return keys, head
+    def _begin(self) -> tuple[bytes, LineageKeys | None, Point | None, FreezeOrder]:
+        """A lineage that has no point yet: id, keys where an earlier run made them, and order.
 
-    def _check_head(self, lineage: bytes, head: Point | None) -> None:
-        """A store that hides the newest points, and a clock that went back, stop the writer.
-
-        Raises:
-            RefusedError: one of them.
+        New keys are made once the image is open: an image that cannot be read leaves nothing behind.
         """
         bench = self.bench
-        known = [
-            point.seq
-            for point in bench.catalogue.points(bench.repository.tenant)
-            if point.lineage == lineage
-        ]
-        newest_known = max(known, default=0)
-        if newest_known > (head.seq if head else 0):
+        lineage = unfinished_lineage(bench.repository, self.source, self.found)
+        if lineage is not None:
+            keys = load_keys(bench.repository, lineage)
+            order = FreezeOrder(lineage, bench.random(8))
+            if not keys.generations:
+                return lineage, None, None, order
+            if any(one.seals for one in keys.generations.values()):
+                return lineage, keys, None, order
+        lineage = bench.random(16)
+        run = first_run(bench.repository, lineage, self.found)
+        return lineage, None, None, FreezeOrder(lineage, run)
+
+    def _make_keys(self, lineage: bytes) -> LineageKeys:
+        bench = self.bench
+        return make_generation(bench.repository, lineage, 1, random=bench.random, now=bench.now())
+
+    def _open(self, lineage: bytes) -> tuple[LineageKeys, Point | None]:
+        """Keys and head of a lineage that has points (step 1)."""
+        repository = self.bench.repository
+        keys = load_keys(repository, lineage)
+        if not keys.generations:
+            raise IntegrityError("a lineage has no readable public key", about=lineage.hex())
+        before = len(repository.warnings)
+        head = newest(repository, keys)
+        # It warns of each manifest that it passes over.
+        self._check_head(lineage, head, passed_over=len(repository.warnings) > before)
+        if head is not None:
+            keep_current(repository, head)
+        return keys, head
+
+    def _check_head(self, lineage: bytes, head: Point | None, *, passed_over: bool) -> None:
+        """A damaged head, a store that hides the newest points, and a clock that went back, stop the
+        writer.
+
+        Raises:
+            IntegrityError: the first.
+            RefusedError: one of the others.
+        """
+        bench = self.bench
+        seq = head.seq if head else 0
+        known = bench.catalogue.highest(bench.repository.tenant, lineage)
+        if passed_over or known > seq:
+            self._check_damage(lineage, seq, known)
+        if known > seq:
             raise RefusedError(
-                f"the newest point in the bucket is {head.seq if head else 0}, but point "
-                f"{newest_known} was there",
+                f"the newest point in the bucket is {seq}, but point {known} was there",
                 about=self.found.label,
                 hint="somebody hides or removed points: ask the owner of the bucket; when that is "
                 "understood, 'drctl catalogue rebuild' accepts what the bucket has now",
@@ -172,6 +200,29 @@ class _Run:
                 about=self.found.label,
                 hint="set the clock of this host; nothing was changed",
             )
+
+    def _check_damage(self, lineage: bytes, seq: int, known: int) -> None:
+        """A manifest above number *seq* that was whole once is not passed over.
+
+        One that this host knows of is missed in any case. One that it never saw may be a stranger's
+        work, who must not be able to stop a backup; but where the store keeps no versions, the next
+        manifest would be put over it, and what was a point would be lost for good.
+
+        Raises:
+            IntegrityError: there is one.
+        """
+        repository = self.bench.repository
+        for one in damaged(repository, lineage, (), above=seq):
+            key = names.manifest_key(repository.tenant, lineage, one)
+            versioned = all(version.version for version in repository.store.versions(key))
+            if one <= known or not versioned:
+                raise IntegrityError(
+                    f"the newest point is {one}, and its manifest is damaged",
+                    about=f"{self.found.label} ({key})",
+                    hint="restore this object first: put an older version of it back, or a copy; "
+                    "when there is none, move it away, and 'drctl catalogue rebuild' accepts that "
+                    f"the history goes on after point {seq}",
+                )
 
     def _check_time(self, head: Point | None, snapshot: Snapshot) -> None:
         """The source's clock must not run back either: points are found by their time.
@@ -203,9 +254,29 @@ class _Run:
             return FreezeOrder(lineage, run)
         return FreezeOrder(lineage, run, base=base, resume=resume)
 
-    def _clean_up(self, lineage: bytes) -> None:
-        """After a failure keep only the snapshots that committed points need."""
+    def _remember(self, point: Point) -> None:
+        """Note that this host made the point. The point is there, whatever becomes of the note."""
         try:
-            self.source.settle(self.found, lineage, keep=self.under.keep)
-        except DrdError as error:  # the first failure is the one to be told
-            self.under.warnings.append(f"snapshots could not be tidied up: {error}")
+            self.bench.catalogue.learn([replace(point_info(point), committed_here=True)])
+        except DrdError as error:
+            self.under.warnings.append(f"the point could not be noted on this host: {error}")
+
+    def _settle(self, lineage: bytes, keep: Sequence[str]) -> None:
+        """Remove this lineage's snapshots but those to *keep*; what stays behind is a warning."""
+        warnings = self.under.warnings
+        try:
+            left = self.source.settle(self.found, lineage, keep=keep)
+            warnings += [f"snapshot {name} could not be removed yet" for name in left]
+        except DrdError as error:
+            warnings.append(f"old snapshots could not be removed yet: {error}")
+
+
+def _tell_beside(error: BaseException, warnings: Sequence[str]) -> None:
+    """Add *warnings* to what is told of a failure: nobody will read them elsewhere."""
+    if not warnings:
+        return
+    if isinstance(error, DrdError):
+        error.hint = "; ".join([error.hint or error.next_step, *warnings])
+        return
+    for one in warnings:
+        error.add_note(one)

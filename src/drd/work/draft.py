@@ -12,7 +12,7 @@ from datetime import datetime
 
 from drd.core import manifest as manifests
 from drd.core import merge, seal
-from drd.core.manifest import Clear, Reference, RollEntry
+from drd.core.manifest import Clear, Manifest, Reference, RollEntry
 from drd.core.seal import SealOrder
 from drd.core.sections import ITEMS_PER_SECTION, Item, What, encode_items
 from drd.core.tables import PackRows, Part, TableKind
@@ -24,6 +24,14 @@ from drd.work.lineagekeys import LineageKeys
 from drd.work.merging import Scribe, merge_runs
 from drd.work.repository import Repository
 from drd.work.rolls import full_roll
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A manifest that is not in the bucket yet, and its bytes."""
+
+    manifest: Manifest
+    data: bytes
 
 
 @dataclass(slots=True)
@@ -64,7 +72,7 @@ class Draft:
             run = self.scribe.write(TableKind.RUN, made, through=self.seq, rows=rows)
             self.references.append(run)
 
-    def commit(
+    def sign(
         self,
         kind: PointKind,
         facts: Mapping[str, Json],
@@ -72,12 +80,8 @@ class Draft:
         point_at: datetime,
         now: datetime,
         ordinal: int,
-    ) -> Point:
-        """Seal the facts, sign, put the manifest; the new point becomes the head.
-
-        Raises:
-            RefusedError: another writer was first.
-        """
+    ) -> Signed:
+        """Seal the facts and sign: a manifest that can be committed."""
         scope, generation = self.keys.scope, self.keys.current.number
         self._roll_on()
         clear = Clear(
@@ -102,9 +106,17 @@ class Draft:
         signer, signature = self.repository.ring.sign(manifests.to_sign(encoded, sealed))
         data = manifests.encode_manifest(encoded, sealed, signer, signature)
         # What cannot be read back must not be committed: the reader's own checks, before the PUT.
-        manifest = check(self.repository, data, scope.lineage, self.seq)
-        commit(self.repository, scope.lineage, self.seq, data)
-        self.head = open_point(manifest, self.keys)
+        return Signed(check(self.repository, data, scope.lineage, self.seq), data)
+
+    def commit(self, signed: Signed) -> Point:
+        """Put the manifest; the new point becomes the head.
+
+        Raises:
+            RefusedError: another writer was first; this one is not there.
+            StoreError: the store failed; whether the manifest is there is not known.
+        """
+        commit(self.repository, self.keys.scope.lineage, self.seq, signed.data)
+        self.head = open_point(signed.manifest, self.keys)
         return self.head
 
     def _roll_on(self) -> None:

@@ -11,7 +11,7 @@ from drd.core.cells import Lens
 from drd.core.digest import ROOT_MODULUS, DigestKeys, root_bytes, size_term
 from drd.core.sections import Item
 from drd.core.tables import TableKind
-from drd.errors import IntegrityError
+from drd.errors import IntegrityError, RefusedError
 from drd.model import IMAGE_GEOMETRY, Found, Json, PointKind, Progress, Snapshot
 from drd.pipeline.packing import Packed, Packer, Press, Seal
 from drd.ports import FreezeOrder, Frozen
@@ -29,7 +29,9 @@ from drd.work.shelf import Shelf
 
 @dataclass(slots=True)
 class Under:
-    """A run under way: ``keep`` has the ids of snapshots that committed points need."""
+    """A run under way: ``keep`` has the ids of snapshots that points need which are committed, or may
+    be.
+    """
 
     bench: Bench
     found: Found
@@ -117,6 +119,18 @@ class Making:
 
     def run(self) -> Point:
         """Look at everything, put what differs, commit."""
+        size = self.frozen.snapshot.size
+        try:
+            self._look()
+        finally:
+            self._warn_of_suspects()  # the operator must learn of it, whatever becomes of this run
+        self._warn_of_doubts()
+        point = self._commit(PointKind.FULL, self._facts())
+        self.bench.report(Progress("backup", size, size))
+        return point
+
+    def _look(self) -> None:
+        """Look at everything, and put what differs."""
         knobs, size = self.bench.knobs, self.frozen.snapshot.size
         partial_after = max(1, knobs.partial_packs - knobs.in_flight)
         for placed in self.looker.look():
@@ -128,23 +142,20 @@ class Making:
             done = min(size, placed.cursor * IMAGE_GEOMETRY.cell)
             self.bench.report(Progress("backup", done, size))
         self._take(self.packer.drain())
-        self._warn()
-        point = self._commit(PointKind.FULL, self._facts())
-        self.bench.report(Progress("backup", size, size))
-        return point
 
-    def _warn(self) -> None:
-        """Say what the source has doubts about, and what was found to be wrong: that is repaired in
-        this point, not in earlier ones.
-        """
+    def _warn_of_doubts(self) -> None:
+        """Say what the source has doubts about."""
         doubts = self.frozen.facts.get("warnings")
         self.under.warnings += [str(one) for one in doubts] if isinstance(doubts, list) else []
+
+    def _warn_of_suspects(self) -> None:
+        """Say what was found to be wrong: that is repaired in the next point, not in earlier ones."""
         tally = self.looker.tally
         found = tally.mismatched + tally.sample_missed
         if found and self.head is not None:
             self.under.warnings.append(
                 f"{found} cells were not what the map restores: points up to {self.head.seq} are "
-                "suspect; this point has them right"
+                "suspect; the next full point has them right"
             )
 
     def _take(self, packed: Sequence[Packed]) -> None:
@@ -159,16 +170,23 @@ class Making:
         facts["cursor"] = packed[-1].cursor
         facts["base"] = snapshot_facts(self.frozen.base)
         self._commit(PointKind.PARTIAL, facts)
-        self.under.keep.append(self.frozen.snapshot.id)
 
     def _commit(self, kind: PointKind, facts: dict[str, Json]) -> Point:
-        return self.draft.commit(
+        """Commit; from the PUT on a manifest may name this snapshot, whatever the store then says."""
+        snapshot = self.frozen.snapshot
+        signed = self.draft.sign(
             kind,
             facts,
-            point_at=self.frozen.snapshot.taken_at,
+            point_at=snapshot.taken_at,
             now=self.bench.now(),
             ordinal=self.packer.ordinal,
         )
+        self.under.keep.append(snapshot.id)
+        try:
+            return self.draft.commit(signed)
+        except RefusedError:
+            self.under.keep.pop()  # another's manifest is there, so ours is not
+            raise
 
     def _facts(self) -> dict[str, Json]:
         """The sealed part: everything that a restore or the next point needs to know."""

@@ -131,29 +131,35 @@ def first_effects(world: World) -> list[str]:
     return life.effects
 
 
-def test_a_first_run_that_died_before_its_first_point_is_gone_on_with() -> None:
-    """Its keys are there, and its snapshot names it: nothing is left behind."""
+@pytest.mark.parametrize("later", range(6))
+def test_a_first_run_that_died_before_its_first_point_is_gone_on_with(later: int) -> None:
+    """Its snapshot names it, whether it came to make its keys or not: nothing is left behind."""
     world = World(size=2 * CELL)
     fill(world)
-    assert world.backup_until(first_effects(world).index("snapshot") + 1)
-    assert len(world.snapshots()) == 1
-    begun = set(world.store.folders(f"k/{world.ring.tenant.hex()}/"))
+    effects = first_effects(world)
+    at = effects.index("snapshot")
+    assert [one.split("/")[0] for one in effects[at : at + 4]] == ["snapshot", *["put k"] * 3]
+    assert not any(one.startswith("put m/") for one in effects[: at + later + 1])
+    assert world.backup_until(at + later + 1)
+    (held,) = world.source.snapshots()
     result = world.backup()
-    assert {result.lineage.hex()} == begun
+    assert result.lineage == held.lineage
+    assert set(world.store.folders(f"k/{world.ring.tenant.hex()}/")) == {result.lineage.hex()}
     assert world.snapshots() == {world.newest_snapshot()}
+    world.check()
 
 
 def test_a_snapshot_of_another_image_names_no_lineage_of_this_one() -> None:
     world = World(size=2 * CELL)
     fill(world)
     assert world.backup_until(first_effects(world).index("snapshot") + 1)
+    (held,) = world.source.snapshots()
     ours = world.image
     world.image = world.source.add("another", CELL)
     world.source.images = {"another": world.image, IMAGE: ours}
     world.image.taken = dict(ours.taken)
-    begun = set(world.store.folders(f"k/{world.ring.tenant.hex()}/"))
     ours.taken.clear()
-    assert world.backup().lineage.hex() not in begun
+    assert world.backup().lineage != held.lineage
 
 
 def test_a_first_run_that_died_before_its_snapshot_is_begun_anew() -> None:
