@@ -17,8 +17,6 @@ from drd.model import PointInfo, PointKind
 
 SCHEMA_VERSION: Final = 2
 _NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
-_BESIDE: Final = ("-wal", "-shm")
-"""SQLite's own files beside a database: left alone, they would be read into the one that follows."""
 
 
 class DamagedCatalogueError(ConfigError):
@@ -73,8 +71,7 @@ class SqliteCatalogue:
 
     def _set_aside(self) -> None:
         self.close()
-        for end in _BESIDE:
-            self._path.with_name(self._path.name + end).unlink(missing_ok=True)
+        # A log that stays beside it does no harm: SQLite removes the log of an empty database.
         self._path.replace(self._path.with_suffix(".damaged"))
 
     def _connect(self) -> None:

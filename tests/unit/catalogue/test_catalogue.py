@@ -175,17 +175,23 @@ def damage_pages(path: Path) -> None:
         file.write(b"\xff" * (8 * 4096))
 
 
-def test_what_is_no_catalogue_is_begun_anew_with_nothing_of_the_old_one(path: Path) -> None:
-    """SQLite's own files beside it go as well: they would be read into the new one."""
-    filled(path)
+def test_what_is_no_catalogue_is_begun_anew(path: Path) -> None:
+    path.parent.mkdir()
     path.write_bytes(b"no database" * 1000)
-    for end in ("-wal", "-shm"):
-        path.with_name(path.name + end).write_bytes(b"left over")
     with closing(SqliteCatalogue(path)) as catalogue:
         assert catalogue.points(TENANT) == []
         catalogue.learn([info(1)])
         assert [one.seq for one in catalogue.points(TENANT)] == [1]
     assert path.with_suffix(".damaged").read_bytes().startswith(b"no database")
+
+
+def test_nothing_of_the_old_file_gets_into_the_new_one(path: Path) -> None:
+    """Its log stays while another process has it open, and would be read as the new file's."""
+    with closing(SqliteCatalogue(path)) as catalogue, closing(SqliteCatalogue(path)) as other:
+        catalogue.learn([info(7)])
+        assert len(other.points(TENANT)) == 1
+        catalogue.begin_anew()
+        assert catalogue.points(TENANT) == []
 
 
 def test_damaged_pages_are_damage_and_can_be_cleared(path: Path) -> None:
@@ -274,7 +280,7 @@ def test_points_has_what_keys_named_though_the_file_breaks_in_between(path: Path
     catalogue = spare(path)
     assert len(catalogue.keys(TENANT)) == len(points)
     assert catalogue._file is not None
-    catalogue._file._open.execute("UPDATE point SET facts = '{'")
+    catalogue._file.begin_anew()
     catalogue.learn([info(1000)])
     assert [one.seq for one in catalogue.points(TENANT)] == [*range(1, 301), 1000]
     catalogue.close()
