@@ -12,6 +12,7 @@ from drd.core.merge import FANOUT
 IMAGE = "scattered"
 WRITES = 500
 POINTS = 64
+ORDINARY_OBJECTS = 3
 ORDINARY = f"{WRITES} scattered 4 KiB writes"
 
 
@@ -74,9 +75,10 @@ def _others(place: Place, images: Images, writing: Scattering, found: Result) ->
 
 def _tell(place: Place, found: Result) -> None:
     put, diff = found.series["bytes put"], found.series["precise diff bytes"]
-    # A point whose run fills a level merges 32 of them; all others are ordinary.
-    ordinary = [(one, two) for one, two in zip(put, diff, strict=True) if one < 2 * two]
-    ratios = sorted(one / two for one, two in ordinary)
+    # A pack, a run, a manifest: more is put by a point that merges, or begins a roll anew.
+    objects = found.series["objects put"]
+    told = zip(put, diff, objects, strict=True)
+    ratios = sorted(one / two for one, two, count in told if count <= ORDINARY_OBJECTS)
     seconds, snapshots = found.median("backup s"), found.median("snapshot calls s")
     shell = found.median("shell export-diff s") + found.median("shell snapshot calls s")
     found.add(
@@ -106,7 +108,7 @@ def _tell(place: Place, found: Result) -> None:
                 sum(put) / sum(diff),
                 "x",
                 Goal(2.5, at_most=True),
-                f"the precise diffs; {len(put) - len(ratios)} points merged ({FANOUT} runs each)",
+                f"the precise diffs; {len(put) - len(ratios)} points merged ({FANOUT} runs) or began a roll",
             )
         )
     found.add(Figure(f"{ORDINARY}: peak memory of drctl", found.worst("peak MiB"), "MiB", None, ""))
