@@ -24,7 +24,7 @@ from lab.server import Server, need, wait_until
 
 INSTALL = "apt-get install ceph-mon ceph-osd ceph-common"
 OSDS = 3
-OSD_BYTES = 12_000_000_000  # the most that one OSD holds: the file is sparse, but never shrinks again
+OSD_BYTES = 12_000_000_000  # the most that one OSD holds; its sparse file never shrinks
 OSD_MEMORY = 939_524_096  # the least that `osd memory target` takes (Ceph, global.yaml.in)
 START_S = 60.0
 COMMAND_S = 60.0

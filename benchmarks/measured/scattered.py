@@ -108,7 +108,7 @@ def _tell(place: Place, found: Result) -> None:
                 sum(put) / sum(diff),
                 "x",
                 Goal(2.5, at_most=True),
-                f"the precise diffs; {len(put) - len(ratios)} points merged ({FANOUT} runs) or began a roll",
+                f"the precise diffs; {len(put) - len(ratios)} merged ({FANOUT} runs) or began a roll",
             )
         )
     found.add(Figure(f"{ORDINARY}: peak memory of drctl", found.worst("peak MiB"), "MiB", None, ""))
