@@ -304,13 +304,19 @@ class Refusing:
             raise self.error
 
 
-def test_a_commit_that_fails_keeps_the_old_snapshot_alone(points: Points) -> None:
+def test_a_commit_that_fails_keeps_the_old_snapshot_and_one_that_may_be_named(
+    points: Points,
+) -> None:
+    """Whether the store took the manifest nobody can tell; however often it fails, one is kept."""
     (old,) = points.snapshots()
     points.images.write("disk", 0, b"changed")
     points.store.before = Refusing(StoreError("denied"))
-    with pytest.raises(StoreError, match="denied"):
-        points.backup()
-    assert points.snapshots() == [old]
+    for _ in range(2):
+        with pytest.raises(StoreError, match="denied"):
+            points.backup()
+        held = points.snapshots()
+        assert old in held
+        assert len(held) == 2
     points.store.before = lambda _key: None
     assert points.right().bytes_read <= 2 * CELL
     assert len(points.snapshots()) == 1
