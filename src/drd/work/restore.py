@@ -372,10 +372,13 @@ class _Assembly:
         return [(first + number, digest) for number, digest in sorted(found.items())]
 
     def damage(self, packs: PackKeys) -> list[Damage]:
-        """Exact ranges of the image that are lost, neighbours joined."""
+        """Exact ranges of the image that are lost, and cells that are wrong though nothing of them is
+        lost; neighbours joined.
+        """
         block, pieces, found = self._geometry.block, self.slice.pieces, []
         shift = self._image_first - self.slice.first
         table, damaged = self._gatherer.frames, self.board.damaged
+        per_cell, lost_cells = self._geometry.cell_blocks, set[int]()
         for frame, where, count in zip(
             pieces.frame.tolist(), pieces.block.tolist(), pieces.count.tolist(), strict=True
         ):
@@ -383,12 +386,14 @@ class _Assembly:
                 name = packs.name(int(table.pack[frame]))
                 lost = ByteRange((where + shift) * block, count * block)
                 found.append(Damage(lost, name, damaged[frame]))
-        if not found:
-            cell, first = self._geometry.cell, self._image_first * block
-            found += [
-                Damage(ByteRange(first + number * cell, cell), "", why)
-                for number, why in self._wrong.items()
-            ]
+                first = where - self.slice.first
+                lost_cells.update(range(first // per_cell, -(-(first + count) // per_cell)))
+        cell, start = self._geometry.cell, self._image_first * block
+        found += [  # a cell that lacks blocks digests to something else: that is said already
+            Damage(ByteRange(start + number * cell, cell), "", why)
+            for number, why in self._wrong.items()
+            if number not in lost_cells
+        ]
         return join_damage(found)
 
     def writes(self, size: int) -> Iterator[tuple[int, memoryview]]:

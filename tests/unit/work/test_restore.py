@@ -193,15 +193,39 @@ def test_another_root_is_never_given_a_name(world: World) -> None:
     assert target.final is None
 
 
+def with_digest_key(opened: OpenedPoint, key: str) -> OpenedPoint:
+    """So that every cell is another than what was backed up."""
+    other = Point(
+        opened.point.key, opened.point.manifest, {**opened.point.facts, "digest_key": key}
+    )
+    opened.digest_keys = OpenedPoint(opened.repository, opened.keys, other).digest_keys
+    return opened
+
+
 def test_a_cell_that_is_not_what_was_backed_up_is_damage(world: World) -> None:
     """Every tag was right, and the map points to other blocks than it should."""
-    opened = world.opened(2)
-    other = with_facts(world.opened(2), digest_key="00" * 32)
-    opened.digest_keys = OpenedPoint(other.repository, other.keys, other.point).digest_keys
-    outcome, target = put_back(opened)
+    outcome, target = put_back(with_digest_key(world.opened(2), "00" * 32))
     assert {one.why for one in outcome.damage} == {"the cell is not what was backed up"}
     assert sum(length for _, length in ranges(outcome.damage)) == CELLS * CELL
     assert target.final is None
+
+
+def test_a_wrong_cell_is_named_beside_a_lost_frame_of_the_same_slice(world: World) -> None:
+    """Both are damage, and who repairs the lost pack alone must not believe that this was all."""
+    packs = packs_of(world, 2)
+    gone(world, packs[max(packs)])
+    opened = with_digest_key(world.opened(2), "00" * 32)
+    outcome, _ = put_back(opened, best_effort=True)
+    lost = {one.where.offset // CELL for one in outcome.damage if one.pack}
+    wrong = {
+        cell
+        for one in outcome.damage
+        if not one.pack
+        for cell in range(one.where.offset // CELL, one.where.end // CELL)
+    }
+    assert lost
+    assert lost <= set(range(0, CELLS, 3))
+    assert wrong == set(range(CELLS)) - lost
 
 
 def with_rows(opened: OpenedPoint, change: Callable[[PackRows], PackRows]) -> OpenedPoint:
