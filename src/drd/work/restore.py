@@ -263,10 +263,12 @@ class _Restoring:
                 ]
                 under_way.append((assembly, fetches))
                 if len(under_way) > SLICES_AHEAD:
-                    self._finish_slice(*under_way.popleft())
+                    self._finish_slice(*under_way[0])
+                    under_way.popleft()
             while under_way:
-                self._finish_slice(*under_way.popleft())
-        finally:  # of a restore that failed nothing more is fetched
+                self._finish_slice(*under_way[0])
+                under_way.popleft()
+        finally:  # of a restore that failed nothing more is fetched, the slice that failed included
             for fetch in (fetch for _, fetches in under_way for fetch in fetches):
                 fetch.cancel()
 
