@@ -226,7 +226,8 @@ def learn(
     for key in gone:
         repository.warnings.append(f"{key} was known here and is gone from the bucket")
     catalogue.learn(fresh)
-    catalogue.forget(set(gone) - _heads({*known, *there}))
+    # What did not verify is no head: else garbage above a hidden one would have it forgotten.
+    catalogue.forget(set(gone) - _heads({*known, *(one.manifest_key for one in fresh)}))
     present = catalogue.points(repository.tenant)
     return mark_suspects(point for point in present if point.manifest_key in there)
 

@@ -13,7 +13,13 @@ from drd.core.manifest import MAGIC
 from drd.core.seal import SealOrder, sha256
 from drd.core.selectors import parse_point
 from drd.core.tables import TableKind
-from drd.errors import IntegrityError, KeyAccessError, NotFoundError, ObjectMissingError
+from drd.errors import (
+    IntegrityError,
+    KeyAccessError,
+    NotFoundError,
+    ObjectMissingError,
+    RefusedError,
+)
 from drd.model import Json
 from drd.testing.fakes import Inline, MemoryCatalogue, MemoryRing
 from drd.work import rolls
@@ -154,6 +160,17 @@ def test_what_is_gone_is_told_and_forgotten_but_never_the_newest(world: World) -
         assert [one.seq for one in learn(repository, catalogue)] == [2]
         assert any(manifest_key(world, 3) in one for one in repository.warnings)
     assert [one.seq for one in catalogue.points(world.ring.tenant)] == [2, 3]
+
+
+def test_garbage_above_a_hidden_point_does_not_have_it_forgotten(world: World) -> None:
+    """Who can hide the newest point can put anything above it, too."""
+    remove(world, manifest_key(world, 3))
+    world.store.put(manifest_key(world, 4), b"garbage")
+    for _ in range(2):
+        learn(world.repository(), world.catalogue)
+        assert world.catalogue.highest(world.ring.tenant, world.lineage) == 3
+    with pytest.raises(RefusedError, match="point 3 was there"):
+        world.backup()
 
 
 def test_strange_names_are_told(world: World) -> None:
