@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from drd.errors import ConfigError
 from drd.model import PointInfo, PointKind
 
 SCHEMA_VERSION: Final = 2
+_T = TypeVar("_T")
 _NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
@@ -114,27 +115,21 @@ class SqliteCatalogue:
 
     def keys(self, tenant: bytes) -> Mapping[str, bytes]:
         """See :class:`drd.ports.Catalogue`."""
-        with self._asking():
-            return dict(self._open.execute(self._sql["keys"], {"tenant": tenant}).fetchall())
+        return self._rows("keys", {"tenant": tenant}, dict)
 
     def points(self, tenant: bytes) -> Sequence[PointInfo]:
         """See :class:`drd.ports.Catalogue`."""
-        with self._asking():
-            rows = self._open.execute(self._sql["points"], {"tenant": tenant}).fetchall()
-            return [_point(row) for row in rows]
+        return self._rows("points", {"tenant": tenant}, lambda rows: [_point(row) for row in rows])
 
     def lineage_of(self, tenant: bytes, identity: str) -> bytes | None:
         """See :class:`drd.ports.Catalogue`."""
         asked = {"tenant": tenant, "identity": identity}
-        with self._asking():
-            row = self._open.execute(self._sql["lineage_of"], asked).fetchone()
-            return bytes(row[0]) if row else None
+        return self._rows("lineage_of", asked, lambda rows: bytes(rows[0][0]) if rows else None)
 
     def highest(self, tenant: bytes, lineage: bytes) -> int:
         """See :class:`drd.ports.Catalogue`."""
         asked = {"tenant": tenant, "lineage": lineage}
-        with self._asking():
-            return int(self._open.execute(self._sql["highest"], asked).fetchone()[0])
+        return self._rows("highest", asked, lambda rows: int(rows[0][0]))
 
     def learn(self, points: Iterable[PointInfo]) -> None:
         """See :class:`drd.ports.Catalogue`."""
@@ -166,12 +161,27 @@ class SqliteCatalogue:
                 self._open.execute("ROLLBACK")
             raise
 
+    def _rows(
+        self, name: str, asked: Mapping[str, object], make: Callable[[list[tuple[Any, ...]]], _T]
+    ) -> _T:
+        """What *make* makes of the rows of a statement; what does not decode is damage of the file."""
+        with self._asking():
+            found = self._open.execute(self._sql[name], asked)
+            try:
+                return make(found.fetchall())
+            except (TypeError, ValueError) as error:
+                raise sqlite3.DatabaseError(str(error)) from error
+
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        """What SQLite raises, and what a damaged row does, becomes an error that says what to do."""
+        """What SQLite raises becomes an error that says what to do.
+
+        What it cannot be asked (a number of more than 64 bits, text that is no UTF-8) is a mistake of
+        who asks, and passes as it is: for that no healthy file may be set aside.
+        """
         try:
             yield
-        except (OSError, sqlite3.Error, TypeError, ValueError) as error:
+        except (OSError, sqlite3.Error) as error:
             passing = isinstance(error, OSError | sqlite3.OperationalError)
             kind = ConfigError if passing else DamagedCatalogueError
             raise kind(

@@ -25,6 +25,8 @@ from drd.work.repository import Repository
 
 SECRET_FACTS = frozenset({"digest_key"})
 """Facts that never leave the sealed part: they are not for catalogues, listings or logs."""
+NUMBERS = 1 << 63
+"""Below this all numbers of a point are: more does no SQLite hold (its INTEGER has 64 bits, signed)."""
 READ_AHEAD = 64
 """Manifests that are asked for ahead; the pool says how many at a time."""
 _Given = TypeVar("_Given")
@@ -50,17 +52,23 @@ class Point:
         return self.manifest.clear.kind is PointKind.FULL
 
     def text(self, name: str) -> str:
-        """A fact that is text."""
+        """A fact that is text, and can be written as UTF-8 (JSON escapes can spell what cannot)."""
         value = self.facts.get(name)
         if not isinstance(value, str):
             raise IntegrityError(f"the manifest lacks {name}", about=self.key)
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise IntegrityError(f"the manifest has a damaged {name}", about=self.key) from error
         return value
 
     def number(self, name: str) -> int:
-        """A fact that is a whole number, not negative."""
+        """A fact that is a whole number, not negative and below ``NUMBERS``."""
         value = self.facts.get(name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        if not isinstance(value, int) or isinstance(value, bool):
             raise IntegrityError(f"the manifest lacks {name}", about=self.key)
+        if not 0 <= value < NUMBERS:
+            raise IntegrityError(f"the manifest has a damaged {name}", about=self.key)
         return value
 
     def hex(self, name: str, length: int) -> bytes:

@@ -206,6 +206,24 @@ def test_damaged_pages_are_damage_and_can_be_cleared(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "change, ask",
+    [
+        ("UPDATE point SET lineage = 'text'", lambda one: one.lineage_of(TENANT, "i")),
+        ("UPDATE point SET seq = 'text'", lambda one: one.highest(TENANT, LINEAGE)),
+        ("UPDATE point SET manifest_key = CAST(x'ff' AS TEXT)", lambda one: one.keys(TENANT)),
+    ],
+)
+def test_a_damaged_answer_is_damage(
+    path: Path, change: str, ask: Callable[[Catalogue], object]
+) -> None:
+    with closing(SqliteCatalogue(path)) as catalogue:
+        catalogue.learn([info(1)])
+        catalogue._open.execute(change)
+        with pytest.raises(DamagedCatalogueError):
+            ask(catalogue)
+
+
+@pytest.mark.parametrize(
     "change",
     [
         "UPDATE point SET facts = '{'",
@@ -221,6 +239,28 @@ def test_a_damaged_row_is_damage(path: Path, change: str) -> None:
         catalogue._open.execute(change)
         with pytest.raises(DamagedCatalogueError):
             catalogue.points(TENANT)
+
+
+UNBINDABLE: dict[str, Callable[[Catalogue], object]] = {
+    "a number": lambda one: one.learn([info(2, size=1 << 63)]),
+    "text": lambda one: one.learn([info(2, name="\udcff")]),
+    "a question": lambda one: one.lineage_of(TENANT, "device:/\udcff"),
+}
+
+
+@pytest.mark.parametrize("what", UNBINDABLE)
+def test_what_sqlite_cannot_be_told_is_no_damage_of_the_file(path: Path, what: str) -> None:
+    """Else one strange name would have it set aside, and with it what is known of hidden points."""
+    told: list[str] = []
+    catalogue = spare(path, told)
+    catalogue.learn([info(1)])
+    with pytest.raises((OverflowError, UnicodeEncodeError)):
+        UNBINDABLE[what](catalogue)
+    catalogue.close()
+    assert told == []
+    assert not path.with_suffix(".damaged").exists()
+    with closing(SqliteCatalogue(path)) as again:
+        assert again.points(TENANT) == [info(1)]
 
 
 def test_a_folder_that_cannot_be_is_a_mistake_of_the_configuration(tmp_path: Path) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from drd.catalogue.spare import SpareCatalogue
 from drd.core import manifest as manifests
 from drd.core import merge
 from drd.core.manifest import MAGIC
-from drd.core.seal import SealOrder, sha256
+from drd.core.seal import SealOrder, seal_object, sha256
 from drd.core.selectors import parse_point
 from drd.core.tables import TableKind
 from drd.errors import (
@@ -180,20 +183,50 @@ def test_strange_names_are_told(world: World) -> None:
     assert any("readme" in one for one in repository.warnings)
 
 
-def test_a_manifest_without_the_facts_of_a_point_is_told(world: World) -> None:
-    """It verifies, and says less than this drd needs."""
-    key, data = manifest_key(world, 4), world.store.get(manifest_key(world, 3))
+def sign_after(world: World, seq: int, facts: dict[str, Json]) -> str:
+    """Put a manifest after point *seq* that its own host signed, with these facts; its key."""
+    key, data = manifest_key(world, seq + 1), world.store.get(manifest_key(world, seq))
     old = manifests.decode_manifest(data).clear
-    made = replace(old, seq=4, predecessor=(3, bytes(32)), references=(), roll=())
+    made = replace(old, seq=seq + 1, predecessor=(seq, bytes(32)), references=(), roll=())
     metadata = load_keys(world.repository(), world.lineage).metadata(1)
     order = SealOrder(old.scope, 1, metadata, bytes(16))
-    encoded = manifests.encode_clear(made)
-    sealed = manifests.seal_facts(order, 4, {"name": "x"})
+    encoded, place = manifests.encode_clear(made), (seq + 1).to_bytes(16, "big")
+    text = json.dumps(facts).encode()  # with escapes: they can spell what UTF-8 cannot
+    sealed = seal_object(manifests.SEALED, order, place, clear=b"", sections=[text])
     signed = world.ring.sign(manifests.to_sign(encoded, sealed))
     world.store.put(key, manifests.encode_manifest(encoded, sealed, *signed))
+    return key
+
+
+def test_a_manifest_without_the_facts_of_a_point_is_told(world: World) -> None:
+    """It verifies, and says less than this drd needs."""
+    key = sign_after(world, 3, {"name": "x"})
     repository = world.repository()
     assert [one.seq for one in learn(repository, MemoryCatalogue())] == [1, 2, 3]
     assert any(key in one for one in repository.warnings)
+
+
+@pytest.mark.parametrize(
+    "more", [{"size": 1 << 63}, {"size": 1 << 70}, {"name": "\ud800"}, {"identity": "\udcff"}]
+)
+def test_a_signed_point_that_no_catalogue_holds_is_left_out(
+    world: World, tmp_path: Path, more: dict[str, Json]
+) -> None:
+    """One stolen host must not stop every verb that learns, nor have a healthy file set aside."""
+    good: dict[str, Json] = {"name": "a/b", "identity": "i", "size": 1}
+    told: list[str] = []
+    catalogue = SpareCatalogue(tmp_path / "catalogue.sqlite", told.append)
+    sign_after(world, 3, {**good, **more})
+    for _ in range(2):
+        repository = world.repository()
+        assert [one.seq for one in learn(repository, catalogue)] == [1, 2, 3]
+        assert any("damaged" in one for one in repository.warnings)
+    catalogue.close()
+    assert told == []
+    assert not (tmp_path / "catalogue.damaged").exists()
+    remove(world, manifest_key(world, 4))
+    sign_after(world, 3, good)
+    assert [one.seq for one in world.points()] == [1, 2, 3, 4], "but for these facts it is one"
 
 
 def test_a_lineage_whose_keys_do_not_open_hides_no_other(world: World) -> None:
