@@ -36,7 +36,7 @@ class Gatherer:
         """
         wanted = []
         for index in fetch.frames:
-            held = board.handed.pop(index, None)
+            held = board.handed.take(index)
             if held is None:
                 wanted.append(index)
             else:

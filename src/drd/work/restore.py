@@ -33,10 +33,10 @@ from drd.core.digest import (
 from drd.core.sections import Item, MapPiece
 from drd.core.tables import PackRows, TableKind
 from drd.errors import DrdError, IntegrityError
-from drd.model import Buffer, ByteRange, Progress
+from drd.model import ByteRange, Progress
 from drd.ports import Report, Target
 from drd.work import layout
-from drd.work.board import Board
+from drd.work.board import Board, Handover
 from drd.work.gather import Gatherer
 from drd.work.history import Point
 from drd.work.layout import Stretch
@@ -65,8 +65,8 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class RestorePlan:
-    """What a restore will do, while nothing is damaged: ``bytes_stored`` is what is fetched of packs,
-    as often as it is fetched, with ``requests`` requests.
+    """What a restore will do, exactly, while nothing is damaged and nothing is tried again:
+    ``bytes_stored`` is what is fetched of packs, as often as it is fetched, with ``requests`` requests.
     """
 
     name: str
@@ -247,6 +247,8 @@ class _Restoring:
         size = self.opened.item.size
         self._put_together()
         self._skip(size)
+        # Once more: what is lost over the edge of a slice is one stretch.
+        self.outcome.damage = join_damage(self.outcome.damage)
         self.outcome.root = root_bytes(self.root % ROOT_MODULUS)
         self.outcome.proven = self.outcome.root == self.opened.point.hex("root", 32)
         self.hands.report(Progress("restore", size, size))
@@ -257,10 +259,7 @@ class _Restoring:
         under_way: deque[tuple[_Assembly, list[Future[dict[int, str]]]]] = deque()
         try:
             for assembly in self._assemblies():
-                fetches = [
-                    self.hands.transfers.submit(assembly.gather, fetch)
-                    for fetch in assembly.slice.fetches
-                ]
+                fetches = [self._begin(assembly, fetch) for fetch in assembly.slice.fetches]
                 under_way.append((assembly, fetches))
                 if len(under_way) > SLICES_AHEAD:
                     self._finish_slice(*under_way[0])
@@ -272,11 +271,18 @@ class _Restoring:
             for fetch in (fetch for _, fetches in under_way for fetch in fetches):
                 fetch.cancel()
 
+    def _begin(self, assembly: _Assembly, fetch: Fetch) -> Future[dict[int, str]]:
+        """Fetch in a thread of the pool; however that ends, nobody waits for its frames any more."""
+        kept = assembly.board.kept
+        begun = self.hands.transfers.submit(assembly.gather, fetch)
+        begun.add_done_callback(lambda _: kept.close(fetch.frames))
+        return begun
+
     def _assemblies(self) -> Iterator[_Assembly]:
         for stretch, piece in self.opened.windows():
             digests = self.opened.map.digests(stretch.window)
             gatherer = Gatherer(self.opened.repository.store, self.packs, piece.frames)
-            handed: dict[int, Buffer] = {}
+            handed = Handover()
             for region in self.opened.regions(stretch, piece):
                 board = Board(region, self.opened.geometry.block, handed)
                 handed = board.kept

@@ -11,10 +11,12 @@ from typing_extensions import override
 from drd.core.tables import PackRows
 from drd.errors import IntegrityError, KeyAccessError, RefusedError, SourceError
 from drd.model import ByteRange, Json, Role
+from drd.testing.fakes import seeded
 from drd.testing.sources import MemoryTarget, SparseBytes
 from drd.work.history import Point
 from drd.work.packkeys import PackKeys
 from drd.work.restore import Damage, OpenedPoint, Outcome, join_damage, plan, restore
+from drd.work.slices import SLICE_BLOCKS
 from tests.unit.work.world import BLOCK, CELL, HANDS, World, fill
 
 CELLS = 140
@@ -150,6 +152,17 @@ def test_lost_ranges_are_named_and_the_target_gets_no_name(world: World, spoil: 
     for block in range(CELLS * CELL // BLOCK):
         held = target.quarantine.read(block * BLOCK, BLOCK)
         assert (held == wanted.read(block * BLOCK, BLOCK)) == (block not in lost)
+
+
+def test_a_stretch_that_is_lost_over_the_edge_of_a_slice_is_one_range() -> None:
+    """Slices are how a restore works, nothing that an operator should have to know of."""
+    world = World(size=2 * SLICE_BLOCKS * BLOCK)
+    edge = SLICE_BLOCKS * BLOCK
+    world.image.write(edge - BLOCK, seeded("edge")(2 * BLOCK))
+    world.backup()
+    gone(world, packs_of(world, 1)[1])
+    outcome, _ = put_back(world.opened(1))
+    assert ranges(outcome.damage) == [(edge - BLOCK, 2 * BLOCK)]
 
 
 def test_best_effort_gives_the_name_and_still_tells(world: World) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from drd.core.sections import FrameTable, MapPiece
-from drd.work.board import Board
+from drd.work.board import Board, Handover
 from drd.work.slices import (
     GAP,
     KEEP_BYTES,
@@ -155,7 +155,7 @@ def test_blocks_go_where_they_belong_whatever_frame_comes_first() -> None:
     piece = scattered(30, over=REGION_BLOCKS)
     low, high = 7, REGION_BLOCKS - 5
     (region,) = regions(piece, BLOCK, low, high)
-    board = Board(region, BLOCK, {})
+    board = Board(region, BLOCK, Handover())
     content = {
         frame: np.random.default_rng(frame).bytes(FRAME_BLOCKS * BLOCK) for frame in range(30)
     }
