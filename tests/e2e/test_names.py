@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -207,3 +208,14 @@ def test_level_4_needs_the_snapshot_of_the_point(site: Site) -> None:
 def test_the_clock_of_a_point_is_utc(site: Site) -> None:
     (first, *_) = three_points(site)
     assert first.tzinfo == UTC
+
+
+def test_a_name_that_is_not_utf8_is_refused_and_the_others_are_backed_up(site: Site) -> None:
+    for name in (b"a.img", b"b\xff.img", b"c.img"):
+        Path(os.fsdecode(os.fsencode(site.images) + b"/" + name)).write_bytes(b"x" * 4096)
+    answer = site.run("backup")
+    assert answer.code == 3
+    assert [point["name"] for point in answer.points] == ["disks/a.img", "disks/c.img"]
+    assert (answer.error["code"], answer.error["object"]) == ("refused", "disks/b\\xff.img")
+    assert "rename" in answer.error["hint"]
+    assert site.run("backup", answer.error["object"].replace("\\", "[\\]")).code == 15

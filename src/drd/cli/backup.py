@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from drd.cli import shapes
-from drd.cli.common import Call, stopped, verb
+from drd.cli.common import Call, stopped, unexpected, verb
 from drd.cli.output import Reply
 from drd.errors import DrdError, NotFoundError, StoppedError
 
 if TYPE_CHECKING:
-    from drd.model import Found
+    from collections.abc import Callable, Iterable
+
+    from drd.model import BackupResult, Found
     from drd.ports import Source
 
 AN_ID: Final = re.compile(r"[0-9a-f]{32,64}")
@@ -36,21 +38,9 @@ def backup(call: Call, names: tuple[str, ...]) -> Reply:
         chosen = _choose(house.sources(), names, reply)
         repository = house.repository(Role.BACKUP)
         bench = house.bench(repository)
-        points = []
-        for source, found in chosen:
-            try:
-                result = back_up(house.tuned(bench, source), source, found)
-            except DrdError as error:
-                if not error.about or AN_ID.fullmatch(error.about):
-                    error.about = found.label
-                reply.errors.append(error)
-                continue
-            except KeyboardInterrupt as stop:
-                reply.errors.append(stopped(stop, found.label))
-                reply.forced_exit = StoppedError.exit_code
-                break
-            points.append(result)
-            reply.warnings += [f"{found.label}: {warning}" for warning in result.warnings]
+        points = back_up_each(
+            chosen, lambda source, found: back_up(house.tuned(bench, source), source, found), reply
+        )
         reply.warnings += repository.warnings
         reply.lists["points"] = [shapes.backed_up(result) for result in points]
         reply.shown = [shapes.backed_up_line(result) for result in points]
@@ -58,6 +48,36 @@ def backup(call: Call, names: tuple[str, ...]) -> Reply:
         return reply
     finally:
         house.close()
+
+
+def back_up_each(
+    chosen: Iterable[tuple[Source, Found]],
+    back_up: Callable[[Source, Found], BackupResult],
+    reply: Reply,
+) -> list[BackupResult]:
+    """The points of *chosen*, one image after the other; what fails goes to the errors of *reply*.
+
+    Whatever becomes of one image, the others have their turn, and what was committed is told.
+    """
+    points = []
+    for source, found in chosen:
+        try:
+            result = back_up(source, found)
+        except DrdError as error:
+            if not error.about or AN_ID.fullmatch(error.about):
+                error.about = found.label
+            reply.errors.append(error)
+            continue
+        except KeyboardInterrupt as stop:
+            reply.errors.append(stopped(stop, found.label))
+            reply.forced_exit = StoppedError.exit_code
+            break
+        except Exception as error:  # noqa: BLE001 - a bug met with one image must not stop the others
+            reply.errors.append(unexpected(error, found.label))
+            continue
+        points.append(result)
+        reply.warnings += [f"{found.label}: {warning}" for warning in result.warnings]
+    return points
 
 
 def _choose(

@@ -138,12 +138,13 @@ def stopped(stop: KeyboardInterrupt, about: str = "") -> StoppedError:
     )
 
 
-def _unexpected(error: Exception) -> DrdError:
-    """A bug of drd's own: told in one line, in full where asked for."""
+def unexpected(error: Exception, about: str = "") -> DrdError:
+    """A bug of drd's own, met with *about*: told in one line, in full where asked for."""
     if os.environ.get("DRD_TRACEBACK"):
         traceback.print_exception(error)
     return DrdError(
         f"a bug in drd: {type(error).__name__}: {error}",
+        about=about,
         hint="run it again with DRD_TRACEBACK=1 and report what it prints; nothing half-done is visible",
     )
 
@@ -162,7 +163,7 @@ def verb(function: Callable[..., Reply]) -> Callable[..., None]:
         except KeyboardInterrupt as stop:
             reply = Reply(errors=[stopped(stop)], warnings=call.warnings)
         except Exception as error:  # noqa: BLE001 - the last door: an operator gets no traceback
-            reply = Reply(errors=[_unexpected(error)], warnings=call.warnings)
+            reply = Reply(errors=[unexpected(error)], warnings=call.warnings)
         if not reply.lists:
             names = call.lists or LISTS.get(context.info_name or "", ())
             reply.lists = {name: [] for name in names}

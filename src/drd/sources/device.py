@@ -36,6 +36,8 @@ FILE_REPLACED_MARK = ".drd-replaced-"
 """In the name of a file whose name a restore gave to another; found by no pattern."""
 
 _PREFIX = "device:"
+_UNNAMED = "device without a name:"
+"""Begins the identity of a file whose name no manifest can hold; it is never opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +66,18 @@ class DeviceSource:
     def discover(self) -> Sequence[Found]:
         """Files and block devices that the patterns match, sorted by label.
 
-        A path without wildcards is found even when nothing is there: ``freeze`` then says so, and
-        the others are backed up all the same.
+        A path without wildcards is found even when nothing is there, and a name that is not UTF-8 in
+        an escaped form: ``freeze`` then says so, and the others are backed up all the same.
 
         Raises:
             ConfigError: two paths have one base name, or one file has two names.
         """
         by_label: dict[str, str] = {}
         by_path: dict[str, str] = {}
+        unnamed: set[str] = set()
         for path in self._matching():
-            called, real = label_of(self._name, Path(path).name), os.path.realpath(path)
+            found_at = os.path.realpath(path)
+            called, real = label_of(self._name, _shown(Path(path).name)), _shown(found_at)
             if by_label.get(called, real) != real:
                 raise ConfigError(
                     f"two images would be called {called}: {by_label[called]} and {real}",
@@ -87,8 +91,11 @@ class DeviceSource:
                     hint="narrow the paths, so that one name is left",
                 )
             by_label[called], by_path[real] = real, called
+            if not _is_text(path + found_at):
+                unnamed.add(called)
         return [
-            Found(self._name, called, f"{_PREFIX}{by_label[called]}") for called in sorted(by_label)
+            Found(self._name, called, f"{_UNNAMED if called in unnamed else _PREFIX}{real}")
+            for called, real in sorted(by_label.items())
         ]
 
     def _matching(self) -> Iterator[str]:
@@ -163,7 +170,18 @@ class DeviceSource:
 
     @contextmanager
     def _opened(self, found: Found) -> Iterator[tuple[int, str]]:
-        """A descriptor of *found*, and its path."""
+        """A descriptor of *found*, and its path.
+
+        Raises:
+            NotFoundError: nothing is there.
+            RefusedError: its name cannot be told, it is no image, or it is in use.
+        """
+        if found.identity.startswith(_UNNAMED):
+            raise RefusedError(
+                "the name of this file, or of a folder above it, is not UTF-8",
+                about=found.label,
+                hint="rename it, or narrow the paths of its source",
+            )
         path = found.identity.removeprefix(_PREFIX)
         if path == found.identity:
             raise NotFoundError("this is not the identity of a file", about=found.identity)
@@ -292,6 +310,16 @@ class _DeviceFrozen:
     def close(self) -> None:
         """Wait for reads under way."""
         self._reader.close()
+
+
+def _is_text(path: str) -> bool:
+    """Whether *path* can be written as UTF-8: Python keeps other bytes as surrogates (PEP 383)."""
+    return not any("\ud800" <= char <= "\udfff" for char in path)
+
+
+def _shown(path: str) -> str:
+    """*path* itself, or, where it is not UTF-8, with its strange bytes escaped."""
+    return path if _is_text(path) else os.fsencode(path).decode(errors="backslashreplace")
 
 
 def _may_be_image(path: str) -> bool:

@@ -88,6 +88,33 @@ def test_a_missing_path_does_not_hide_the_others(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("place", [b"\xff.img", b"f\xff/b.img"])
+def test_a_name_that_is_no_text_is_told_and_hides_no_other(tmp_path: Path, place: bytes) -> None:
+    """A manifest holds text. What is told of it can be printed."""
+    image(tmp_path / "a.img")
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + place))
+    path.parent.mkdir(exist_ok=True)
+    image(path)
+    some = source(tmp_path / "*.img", tmp_path / "*/*.img")
+    unnamed, good = sorted(some.discover(), key=lambda one: one.label == "disks/a.img")
+    assert (unnamed.label + unnamed.identity).encode().count(b"\\xff")
+    with pytest.raises(RefusedError, match="not UTF-8") as caught, some.freeze(unnamed, ORDER):
+        pass
+    assert caught.value.about == unnamed.label
+    with some.freeze(good, ORDER) as frozen:
+        assert frozen.snapshot.size == len(b"content")
+
+
+def test_a_link_gives_no_name_to_a_file_that_has_none(tmp_path: Path) -> None:
+    """The identity is where the file lies."""
+    path = image(Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff")))
+    (tmp_path / "a.img").symlink_to(path)
+    some = source(tmp_path / "a.img")
+    (found,) = some.discover()
+    with pytest.raises(RefusedError, match="not UTF-8"), some.freeze(found, ORDER):
+        pass
+
+
 # ── reading ─────────────────────────────────────────────────────────────────────────────────────
 def test_holes_are_told(tmp_path: Path) -> None:
     path = tmp_path / "sparse.img"
