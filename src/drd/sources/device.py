@@ -15,7 +15,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,11 +110,16 @@ class DeviceSource:
 
     @contextmanager
     def freeze(self, found: Found, order: FreezeOrder) -> Iterator[_DeviceFrozen]:
-        """Open *found*; leaving the context proves that it did not change meanwhile.
+        """Open *found*. Each ``read`` proves at its end that nothing has changed since.
+
+        That is before the commit, and enough: all bytes, and all holes, were looked at by then, so the
+        point is what the file was at that moment, whatever is written to it later. On leaving the
+        context nothing is looked at any more: the point is committed, and right, and a refusal would
+        only deny that it is there.
 
         Raises:
             NotFoundError: nothing is there.
-            RefusedError: it is no image, is in use, or changed while it was read.
+            RefusedError: it is no image, or is in use.
         """
         with self._opened(found) as (fd, path):
             known = _Fingerprint.of(fd)
@@ -195,14 +200,10 @@ class DeviceSource:
     def _frozen(
         self, fd: int, path: str, snapshot: Snapshot, known: _Fingerprint
     ) -> Iterator[_DeviceFrozen]:
-        """The open image; checked once more when the caller is done with it."""
-        with ExitStack() as stack:
-            frozen = _DeviceFrozen(
-                fd, path, snapshot=snapshot, known=known, settings=self._settings
-            )
-            stack.enter_context(closing(frozen))
+        """The open image, until the caller is done with it."""
+        frozen = _DeviceFrozen(fd, path, snapshot=snapshot, known=known, settings=self._settings)
+        with closing(frozen):
             yield frozen
-            frozen.check()
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,14 +286,14 @@ class _DeviceFrozen:
             RefusedError: the file was written to meanwhile.
         """
         yield from in_order(wanted, self._start, Window(), about=self._path, pace=self._pace)
-        self.check()
+        self._check()
 
     def _start(self, offset: int, length: int, base: bool) -> Future[Buffer]:  # noqa: FBT001
         if base:
             raise SourceError("a file has no base to read", about=self._path)
         return self._reader.start(offset, length)
 
-    def check(self) -> None:
+    def _check(self) -> None:
         """Refuse when the file is not what it was when it was opened.
 
         Raises:
