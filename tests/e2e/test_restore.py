@@ -270,6 +270,33 @@ def test_a_bucket_that_hides_its_newest_point_is_caught(
     assert [one["seq"] for one in site.run("ls", "disks/a.img").points] == [1, 2]
 
 
+def test_a_bucket_that_hides_a_newer_image_of_this_name_is_caught(
+    site: Site, source: Path, tmp_path: Path
+) -> None:
+    """The old image of the name is still there, and its newest point is one that this host made."""
+    (old,) = site.run("ls").reply["lineages"]
+    other = site.images / "anew"
+    other.mkdir()
+    source.rename(other / source.name)
+    scatter(other / source.name, 1)
+    site.configure(sources=site.sources.replace("*.img", "anew/*.img"))
+    (point,) = site.backup()
+    (folder,) = (site.repository / "m").glob(f"*/{point['lineage']}")
+    folder.rename(tmp_path / "hidden")
+    to = ("--to", f"file:{tmp_path}/out")
+    for _ in range(2):
+        answer = site.run("restore", "disks/a.img", *to)
+        assert answer.code == 15
+        assert point["lineage"] in answer.error["message"]
+        assert old["lineage"] in answer.error["hint"]
+    assert not (tmp_path / "out").exists()
+    assert site.run("restore", old["lineage"], *to, "--dry-run").code == 0
+    assert site.run("catalogue", "rebuild").code == 0
+    answer = site.run("restore", "disks/a.img", *to)
+    assert answer.code == 0
+    assert "freshness unproven" in answer.reply["freshness"]
+
+
 def test_a_damaged_catalogue_stops_nothing(site: Site, source: Path, tmp_path: Path) -> None:
     commands = (
         *(("backup",), ("ls",), ("verify",), ("snapshots",), ("catalogue", "rebuild")),

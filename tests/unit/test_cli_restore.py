@@ -1,15 +1,40 @@
-"""What a restore that met damage tells, whatever comes after it."""
+"""What a restore refuses before it begins, and what one that met damage tells, whatever comes after."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from typing_extensions import override
 
 from drd.cli.output import Reply
-from drd.cli.restore import _affected
-from drd.model import ByteRange
+from drd.cli.restore import _affected, _check_owner
+from drd.errors import RefusedError
+from drd.model import ByteRange, PointKind
 from drd.ports import Store
 from drd.work.restore import Damage, Outcome
-from tests.unit.work.points import NAME, KeysRead, with_points
+from tests.unit.work.points import NAME, KeysRead, info, with_points
+
+OLD, NEW = b"o" * 16, b"n" * 16
+OF_OLD = [info(seq, lineage=OLD, manifest_key=f"m/o{seq}") for seq in (1, 2)]
+OF_NEW = [info(seq, lineage=NEW, manifest_key=f"m/n{seq}") for seq in (3, 4)]
+
+
+def test_an_older_image_is_not_restored_where_a_newer_one_is_hidden() -> None:
+    _check_owner("a/b", NEW, [*OF_OLD, *OF_NEW])
+    _check_owner("a/b", OLD, OF_OLD)
+    with pytest.raises(RefusedError, match="newer image") as caught:
+        _check_owner("a/b", OLD, [*OF_OLD, *OF_NEW])
+    assert OLD.hex() in caught.value.hint
+    _check_owner(OLD.hex(), OLD, [*OF_OLD, *OF_NEW])
+
+
+def test_what_has_no_backup_yet_hides_nothing() -> None:
+    """A newer image whose first backup is not finished, and one that has another name by now."""
+    unfinished = [replace(one, kind=PointKind.PARTIAL) for one in OF_NEW]
+    _check_owner("a/b", OLD, [*OF_OLD, *unfinished])
+    renamed = [OF_NEW[0], replace(OF_NEW[1], name="a/c")]
+    _check_owner("a/b", OLD, [*OF_OLD, *renamed])
 
 
 class Impatient(KeysRead):

@@ -86,6 +86,7 @@ def _restore(house: House, text: str, options: dict[str, Any]) -> Reply:
     every = listing.known_points(repository, catalogue, of=[selector], pool=hands.transfers)
     points = gaps.find_whole(repository, every, selector)
     head, lineage = options["expect_head"] or 0, points[0].lineage
+    _check_owner(selector.name, lineage, [*known, *every])
     freshness = _freshness(
         points, seen=max(seen.get(lineage, 0), head), proven=max(made.get(lineage, 0), head)
     )
@@ -114,6 +115,34 @@ def _restore(house: House, text: str, options: dict[str, Any]) -> Reply:
 def _heads(points: Iterable[PointInfo]) -> dict[bytes, int]:
     """The newest number of each lineage among *points*."""
     return {point.lineage: point.seq for point in sorted(points, key=lambda one: one.seq)}
+
+
+def _check_owner(name: str, lineage: bytes, points: Iterable[PointInfo]) -> None:
+    """An image that was made anew has a lineage of its own; to hide all of it shows the old one.
+
+    Args:
+        name: what the operator called the image: a lineage is also called by its id.
+        lineage: the one that has this name in the bucket.
+        points: those in the bucket, and those that were ever known here.
+
+    Raises:
+        RefusedError: another lineage has the name by now.
+    """
+    from drd.work.listing import by_lineage, owners  # noqa: PLC0415
+
+    lineages = by_lineage(points)
+    owner = owners(lineages).get(name, lineage)
+    if owner == lineage:
+        return
+    last = lineages[owner][-1]
+    raise RefusedError(
+        f"the newest backup of this name is point {last.seq} of a newer image (lineage {owner.hex()}), "
+        "and the bucket does not show it",
+        about=name,
+        hint="the bucket is older than it should be, or somebody hides points: ask its owner; "
+        f"to restore the older image, call it {lineage.hex()}; when it is understood why, 'drctl "
+        "catalogue rebuild' forgets what this host knows",
+    )
 
 
 def _freshness(points: Sequence[PointInfo], *, seen: int, proven: int) -> dict[str, Json]:

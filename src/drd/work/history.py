@@ -7,7 +7,7 @@ add versions can neither replace nor hide it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -234,22 +234,20 @@ def learn(
     for key in gone:
         repository.warnings.append(f"{key} was known here and is gone from the bucket")
     catalogue.learn(fresh)
-    # What did not verify is no head: else garbage above a hidden one would have it forgotten.
-    catalogue.forget(set(gone) - _heads({*known, *(one.manifest_key for one in fresh)}))
     present = catalogue.points(repository.tenant)
+    # Only what verified can be a head: else garbage above a hidden one would have it forgotten.
+    catalogue.forget(set(gone) - _heads(present))
     return mark_suspects(point for point in present if point.manifest_key in there)
 
 
-def _heads(manifest_keys: Iterable[str]) -> set[str]:
-    """Of each lineage the key with the highest number: it never expires, so it is not forgotten when
-    a store does not show it any more.
+def _heads(points: Sequence[PointInfo]) -> set[str]:
+    """Keys of the newest point of each lineage, and of its newest full one, which gives it its name.
+
+    They never expire, so they are not forgotten when a store does not show them any more.
     """
-    heads: dict[str, str] = {}
-    for key in manifest_keys:
-        folder, _, inverted = key.rpartition("/")
-        if names.parse_manifest_key(key) is not None:
-            heads[folder] = min(heads.get(folder, inverted), inverted)
-    return {f"{folder}/{inverted}" for folder, inverted in heads.items()}
+    newest = {point.lineage: point.manifest_key for point in points}  # by number, so the last stays
+    full = {point.lineage: point.manifest_key for point in points if point.kind is PointKind.FULL}
+    return {*newest.values(), *full.values()}
 
 
 class Reading:

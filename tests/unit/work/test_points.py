@@ -23,7 +23,7 @@ from drd.errors import (
     ObjectMissingError,
     RefusedError,
 )
-from drd.model import Json
+from drd.model import Json, PointKind
 from drd.testing.fakes import Inline, MemoryCatalogue, MemoryRing
 from drd.work import rolls
 from drd.work.gaps import choose_whole, damaged, find_whole, locked
@@ -163,6 +163,18 @@ def test_what_is_gone_is_told_and_forgotten_but_never_the_newest(world: World) -
         assert [one.seq for one in learn(repository, catalogue)] == [2]
         assert any(manifest_key(world, 3) in one for one in repository.warnings)
     assert [one.seq for one in catalogue.points(world.ring.tenant)] == [2, 3]
+
+
+def test_the_newest_full_point_is_not_forgotten_either(world: World) -> None:
+    """By it a lineage has its name: a partial one takes none."""
+    tenant = world.ring.tenant
+    partial = replace(world.points()[-1], seq=4, kind=PointKind.PARTIAL, manifest_key="m/4")
+    world.catalogue.learn([*world.points(), partial])
+    for seq in (1, 2, 3):
+        remove(world, manifest_key(world, seq))
+    for _ in range(2):
+        assert learn(world.repository(), world.catalogue) == []
+        assert [one.seq for one in world.catalogue.points(tenant)] == [3, 4]
 
 
 def test_garbage_above_a_hidden_point_does_not_have_it_forgotten(world: World) -> None:
