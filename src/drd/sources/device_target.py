@@ -49,9 +49,15 @@ class DeviceTarget:
                 raise RefusedError("neither a block device nor a file", about=self.name)
             guard = os.O_EXCL if stat.S_ISBLK(mode) else 0
             fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | guard)
-        has = size_of(fd)
+            try:
+                self._check_size(size_of(fd), size)
+            except BaseException:
+                os.close(fd)  # or nobody else could open it exclusively while this process lives
+                raise
+        self._fd = fd
+
+    def _check_size(self, has: int, size: int) -> None:
         if has < size:
-            os.close(fd)
             raise RefusedError(
                 f"the target has {has} bytes, the image {size}",
                 about=self.name,
@@ -59,7 +65,6 @@ class DeviceTarget:
             )
         if has > size:
             self.warnings.append(f"the last {has - size} bytes of {self._path} stay as they are")
-        self._fd = fd
 
     def write(self, offset: int, data: Buffer) -> None:
         """Write *data*; durable after ``finish``."""

@@ -48,7 +48,7 @@ class FileTarget:
         Raises:
             NotFoundError: the folder is not there.
             RefusedError: the file exists and may not be overwritten, or is no regular file.
-            SourceError: no permission, no space.
+            SourceError: no permission, no space, too large for this file system. Nothing is left.
         """
         if not self._path.parent.is_dir():
             raise NotFoundError(
@@ -57,10 +57,23 @@ class FileTarget:
         mode = self._check_existing()
         with translated(str(self._quarantine)):
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            self._fd = os.open(self._quarantine, flags, FRESH_MODE)
-            if mode is not None:
-                os.fchmod(self._fd, mode)
-            os.ftruncate(self._fd, size)
+            fd = os.open(self._quarantine, flags, FRESH_MODE)
+            try:
+                if mode is not None:
+                    os.fchmod(fd, mode)
+                os.ftruncate(fd, size)
+            except BaseException:
+                self._unmake(fd)
+                raise
+        self._fd = fd
+
+    def _unmake(self, fd: int) -> None:
+        """Remove the empty file of a ``prepare`` that failed: nobody would name it."""
+        os.close(fd)
+        try:
+            self._quarantine.unlink()
+        except OSError as error:
+            self.warnings.append(f"the empty file {self._quarantine} stayed behind: {error}")
 
     def _check_existing(self) -> int | None:
         """Permissions of the file that would be replaced; None when there is none."""

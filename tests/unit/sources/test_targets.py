@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -126,6 +128,43 @@ def test_what_has_its_name_is_not_called_unfinished(tmp_path: Path) -> None:
     target.finish()
     assert target.abandon() == ""
     assert target.warnings == []
+
+
+def open_files() -> set[str]:
+    return {str(one.readlink()) for one in Path("/proc/self/fd").iterdir() if one.is_symlink()}
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """Files of at most a MiB: `ulimit -f`; Python ignores the signal that comes with it."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("small_files")
+@pytest.mark.parametrize("there", [False, True])
+def test_a_file_that_cannot_be_made_leaves_nothing(tmp_path: Path, *, there: bool) -> None:
+    """It was made already when its size is refused."""
+    path = tmp_path / "disk.img"
+    if there:
+        path.write_bytes(b"old")
+    before = sorted(tmp_path.iterdir())
+    target = FileTarget(str(path), overwrite=there, random=os.urandom)
+    with pytest.raises(SourceError, match="too large"):
+        target.prepare(2 << 20, {})
+    assert sorted(tmp_path.iterdir()) == before
+    assert not [one for one in open_files() if one.startswith(str(tmp_path))]
+    assert target.abandon() == ""
+
+
+def test_a_device_that_is_too_small_is_not_held_open(tmp_path: Path) -> None:
+    path = tmp_path / "device"
+    path.write_bytes(bytes(100))
+    with pytest.raises(RefusedError, match="100 bytes"):
+        DeviceTarget(str(path), overwrite=True).prepare(101, {})
+    assert str(path) not in open_files()
 
 
 def test_a_link_is_followed(tmp_path: Path) -> None:
