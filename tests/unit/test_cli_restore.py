@@ -8,12 +8,14 @@ import pytest
 from typing_extensions import override
 
 from drd.cli.output import Reply
-from drd.cli.restore import _affected, _check_owner
-from drd.errors import RefusedError
-from drd.model import ByteRange, PointKind
+from drd.cli.restore import _affected, _check_owner, _put_back
+from drd.errors import RefusedError, SourceError
+from drd.model import Buffer, ByteRange, PointKind
 from drd.ports import Store
+from drd.testing.sources import MemoryTarget
 from drd.work.restore import Damage, Outcome
 from tests.unit.work.points import NAME, KeysRead, info, with_points
+from tests.unit.work.world import HANDS
 
 OLD, NEW = b"o" * 16, b"n" * 16
 OF_OLD = [info(seq, lineage=OLD, manifest_key=f"m/o{seq}") for seq in (1, 2)]
@@ -52,6 +54,32 @@ class Impatient(KeysRead):
         if self._manifests > 1:
             raise KeyboardInterrupt
         return super().get(key, version=version, start=start, length=length)
+
+
+class Talks(MemoryTarget):
+    """Fails at a write, and has something to say of what it left behind."""
+
+    @override
+    def write(self, offset: int, data: Buffer) -> None:
+        raise SourceError("the target is away")
+
+    @override
+    def abandon(self) -> str:
+        self.warnings.append("the unfinished image may lack its last writes")
+        return super().abandon()
+
+
+def test_what_a_target_says_is_told_also_when_the_restore_fails() -> None:
+    """The reply to a failure has the warnings of the repository: nobody else would read the target's."""
+    world = with_points(1)
+    opened = world.opened(1)
+    with pytest.raises(SourceError, match="away"):
+        _put_back(opened, Talks(), HANDS, best_effort=False)
+    assert opened.repository.warnings == ["the unfinished image may lack its last writes"]
+    opened, quiet = world.opened(1), MemoryTarget()
+    quiet.warnings.append("the rest stays as it is")
+    assert _put_back(opened, quiet, HANDS, best_effort=False).proven
+    assert opened.repository.warnings == ["the rest stays as it is"]
 
 
 def test_ctrl_c_while_other_points_are_looked_for_loses_no_damage_that_was_found() -> None:

@@ -14,9 +14,10 @@ from drd.errors import DrdError, IntegrityError, RefusedError
 
 if TYPE_CHECKING:
     from drd.model import Json, PointInfo
+    from drd.ports import Target
     from drd.wiring import House
     from drd.work.repository import Repository
-    from drd.work.restore import Outcome, RestorePlan
+    from drd.work.restore import Hands, OpenedPoint, Outcome, RestorePlan
 
 PIPE = "-"
 
@@ -73,7 +74,6 @@ def _restore(house: House, text: str, options: dict[str, Any]) -> Reply:
     from drd.wiring import make_target, target_access  # noqa: PLC0415
     from drd.work import gaps, listing  # noqa: PLC0415
     from drd.work.restore import OpenedPoint, plan  # noqa: PLC0415
-    from drd.work.restore import restore as put_back  # noqa: PLC0415
 
     selector = parse_point(text)
     access = target_access(house, conf=options["ceph_conf"], client=options["ceph_client"])
@@ -104,12 +104,23 @@ def _restore(house: House, text: str, options: dict[str, Any]) -> Reply:
         reply.lists["points"] = [shapes.point(info)]
         reply.text += _plan_text(planned, target.name)
         return reply
-    outcome = put_back(opened, target, hands, best_effort=options["best_effort"])
-    reply.warnings += target.warnings
+    outcome = _put_back(opened, target, hands, best_effort=options["best_effort"])
     _tell(reply, info, outcome, target.name, best_effort=options["best_effort"])
     if outcome.damage:
         _affected(reply, outcome, points, repository)
     return reply
+
+
+def _put_back(opened: OpenedPoint, target: Target, hands: Hands, *, best_effort: bool) -> Outcome:
+    """Restore. What the target has to say is told with the other warnings, of a failure, too: there it
+    is what was left behind.
+    """
+    from drd.work.restore import restore as put_back  # noqa: PLC0415
+
+    try:
+        return put_back(opened, target, hands, best_effort=best_effort)
+    finally:
+        opened.repository.warnings.extend(target.warnings)
 
 
 def _heads(points: Iterable[PointInfo]) -> dict[bytes, int]:
