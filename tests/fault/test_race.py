@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import pytest
@@ -11,9 +12,10 @@ from typing_extensions import override
 from drd.core import manifest as manifests
 from drd.core import names
 from drd.core.seal import SealOrder
-from drd.errors import RefusedError, StoreError, TransientStoreError
+from drd.errors import IntegrityError, RefusedError, StoreError, TransientStoreError
 from drd.model import Buffer, ObjectVersion, StoreAbilities
 from drd.ports import Store
+from drd.stores.metered import MeteredStore
 from drd.testing.fakes import MemoryLease
 from drd.testing.stores import FaultyStore, MemoryStore
 from drd.work.commit import commit
@@ -253,6 +255,8 @@ def test_my_own_bytes_are_a_lost_answer(rivals: Rivals) -> None:
 def test_garbage_under_the_name_does_not_win(rivals: Rivals) -> None:
     """Nor does a manifest of another place, or of another number."""
     store = rivals.world.store
+    if not store.abilities().versioned:
+        return
     garbage = [b"garbage", rivals.mine[:-1], rivals.head.key.encode()]
     garbage.append(store.get(rivals.head.key))
     for data in garbage:
@@ -260,6 +264,52 @@ def test_garbage_under_the_name_does_not_win(rivals: Rivals) -> None:
     assert rivals.commit(rivals.mine)
     assert store.get(rivals.key) == rivals.mine
     assert not rivals.commit(rivals.theirs)
+
+
+def test_without_versions_garbage_under_the_name_is_refused(rivals: Rivals) -> None:
+    """Two writers who both saw it would both put over it, and both be told that they won."""
+    store = rivals.world.store
+    if store.abilities().versioned:
+        return
+    for garbage in (b"garbage", rivals.mine[:-1], store.get(rivals.head.key)):
+        store.put(rivals.key, garbage)
+        for data in (rivals.mine, rivals.theirs):
+            with pytest.raises(IntegrityError, match="no versions") as caught:
+                rivals.commit(data)
+            assert caught.value.about == rivals.key
+            assert "move this object away" in caught.value.hint
+        assert store.get(rivals.key) == garbage
+    store.delete(rivals.key)
+    assert rivals.commit(rivals.mine)
+    assert not rivals.commit(rivals.theirs)
+
+
+class BeforePuttingOver(MeteredStore):
+    """Something else happens just before a manifest is first put without the condition."""
+
+    def __init__(self, inner: Store, act: Callable[[], object]) -> None:
+        super().__init__(inner)
+        self._acts = [act]
+
+    @override
+    def put(self, key: str, data: Buffer, *, if_absent: bool = False) -> str:
+        if key.startswith("m/") and not if_absent and self._acts:
+            self._acts.pop()()
+        return super().put(key, data, if_absent=if_absent)
+
+
+def test_two_runs_that_meet_garbage_do_not_both_win(world: World) -> None:
+    """The other one commits whole when ours has looked at the garbage and is about to put over it."""
+    world.store.put(names.manifest_key(world.ring.tenant, world.lineage, 2), b"garbage")
+    told: list[int] = []
+
+    def run(store: Store | None = None) -> None:
+        with suppress(RefusedError, IntegrityError):
+            told.append(world.backup(world.process(store=store)).seq)
+
+    run(BeforePuttingOver(world.store, run))
+    assert told == ([2] if world.store.abilities().versioned else [])
+    assert [point.seq for point in world.check()] == [1, *told]
 
 
 class Slow(FaultyStore):

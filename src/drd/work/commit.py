@@ -6,7 +6,9 @@
    acknowledgement included); else somebody else did, and our packs are orphans.
 4. Nothing that verifies is there: when there is nothing at all, the winner is not visible yet, or the
    store was busy, and 1 is repeated as it was. Without the condition only bytes are put over that were
-   looked at and are garbage: what was never seen may be the winner.
+   looked at and are garbage: what was never seen may be the winner. And only where the store keeps them
+   as a version: elsewhere two writers who saw the same garbage would both put over it, the second over
+   the first one's point, and both would be told that they won. There garbage is refused.
 5. Whoever sees that the current version is not the winner puts the winner's bytes again: a copied
    bucket keeps only the current one. The next writer looks, too: a loser may die before it can.
 """
@@ -33,10 +35,13 @@ TRIES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What lies under a name: the first version that verifies, and whether anything lies there."""
+    """What lies under a name: the first version that verifies, whether anything lies there, and whether
+    all that does would stay a version if something were put over it.
+    """
 
     winner: bytes | None
     anything: bool
+    kept: bool
 
 
 def commit(repository: Repository, lineage: bytes, seq: int, data: bytes) -> None:
@@ -44,6 +49,7 @@ def commit(repository: Repository, lineage: bytes, seq: int, data: bytes) -> Non
 
     Raises:
         RefusedError: another writer committed that number first (lineage busy).
+        IntegrityError: garbage lies under the name, and the store would lose it, or another's point.
         StoreError: the store failed; whether the manifest is there the next run finds out.
     """
     key = names.manifest_key(repository.tenant, lineage, seq)
@@ -90,6 +96,14 @@ def _put_and_look(repository: Repository, lineage: bytes, seq: int, data: bytes)
             return found.winner
         if lost is not None:
             raise lost
+        if not found.kept:
+            raise IntegrityError(
+                "something that is no manifest lies under the name of the next point, and the store "
+                "keeps no versions: what is put over it could be another writer's point",
+                about=key,
+                hint="move this object away, then run the backup again; who put it there could write "
+                "to this repository",
+            )
         if_absent = not found.anything
     return None
 
@@ -101,8 +115,9 @@ def _look(
     store = repository.store
     key = names.manifest_key(repository.tenant, lineage, seq)
     versions = store.versions(key)
+    kept = all(version.version for version in versions)
     if our_version is not None and len(versions) == 1 and versions[0].version == our_version:
-        return _Found(ours, anything=True)
+        return _Found(ours, anything=True, kept=True)
     for position, version in enumerate(versions):
         data = store.get(key, version=version.version)
         try:
@@ -112,8 +127,8 @@ def _look(
             continue
         if position != len(versions) - 1:
             _make_current(repository, key, data, versions[-1].version)
-        return _Found(data, anything=True)
-    return _Found(None, anything=bool(versions))
+        return _Found(data, anything=True, kept=kept)
+    return _Found(None, anything=bool(versions), kept=kept)
 
 
 def _make_current(repository: Repository, key: str, data: bytes, current: str) -> None:
