@@ -2,17 +2,18 @@
 
 Order of ``finish``: everything written is flushed and has no error → metadata → the old image, if
 any, into the trash (from where it can be taken back under its own name) → rename. If the rename
-fails, the old image comes back out of the trash.
+fails, the old image comes back out of the trash; if that fails, too, its id there is told.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from drd.errors import DrdError, NotFoundError, RefusedError
+from drd.errors import DrdError, NotFoundError, RefusedError, SourceError
 from drd.model import Buffer, Json
 from drd.ports import Random
 from drd.sources.ceph_errors import as_drd, foreign
@@ -113,7 +114,8 @@ class RbdTarget:
 
         Raises:
             RefusedError: the old image is in use, or somebody made one of that name meanwhile.
-            SourceError: a write failed, or Ceph does not answer.
+            SourceError: a write failed, or Ceph does not answer; or the old image is in the trash, and
+                the new one without its name.
         """
         self._writing().drain()
         with self._cluster.calls(about=self.name):
@@ -279,15 +281,34 @@ class RbdTarget:
                 rbd.trash_move(self._ioctx, final)
             try:
                 rbd.rename(self._ioctx, self._quarantine, final)
-            except foreign(self._cluster.ceph):
+            except foreign(self._cluster.ceph) as error:
                 if old:
-                    rbd.trash_restore(self._ioctx, old, final)
+                    self._take_back(rbd, old, error)
                 raise
         if old:
             self.warnings.append(
                 f"what was there is kept in the trash of {self._address.pool} as {old}: "
                 "`rbd trash rm` when it is not needed"
             )
+
+    def _take_back(self, rbd: Any, old: str, why: BaseException) -> None:
+        """The old image out of the trash, because the new one did not get its name (*why*).
+
+        Raises:
+            SourceError: it stays there; the hint says how to take it back.
+        """
+        try:
+            rbd.trash_restore(self._ioctx, old, self._address.image)
+        except foreign(self._cluster.ceph) as error:
+            place = self._address.named(old).removeprefix("rbd:")
+            name = self._address.image
+            raise SourceError(
+                f"the new image did not get its name ({as_drd(why, about=name).message}), and the old "
+                f"one did not come back out of the trash ({as_drd(error, about=name).message})",
+                about=self.name,
+                hint=f"the old image lies whole in the trash as {old}: take it back, once the name is "
+                f"free, with `rbd trash restore {shlex.quote(place)} --image {shlex.quote(name)}`",
+            ) from error
 
     def _old_id(self) -> str:
         """Id of the image that has the final name; ``""`` when there is none."""

@@ -6,13 +6,16 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from drd.errors import DrdError, NotFoundError, RefusedError, SourceError
 from drd.model import Json
 from drd.ports import FreezeOrder
+from drd.sources.ceph_bindings import Bindings
 from drd.sources.rbd_cluster import Cluster
 from drd.sources.rbd_target import RbdAddress, RbdTarget
 from lab.ceph import Ceph
@@ -177,6 +180,54 @@ def test_an_image_made_meanwhile_is_not_lost(images: Images) -> None:
     assert left.startswith(f"rbd:{images.pool}/disk.drd-restoring-")
     assert images.read("disk")[:10] == b"somebody's"
     assert images.read(left.rpartition("/")[2])[:3] == b"new"
+
+
+class SnatchedName(Cluster):
+    """Somebody makes an image of the name, just when the old one has gone into the trash."""
+
+    def __init__(self, images: Images, name: str) -> None:
+        super().__init__(images.access)
+
+        class Rbd(images.rbd.RBD):  # type: ignore[misc, name-defined]
+            def trash_move(self, *args: Any, **options: Any) -> None:
+                super().trash_move(*args, **options)
+                images.make(name)
+                images.write(name, 0, b"somebody's")
+
+        names = {one: getattr(images.rbd, one) for one in dir(images.rbd)}
+        self._ceph = replace(super().ceph, rbd=SimpleNamespace(**(names | {"RBD": Rbd})))
+
+    @property
+    @override
+    def ceph(self) -> Bindings:
+        return self._ceph
+
+
+def test_an_old_image_that_does_not_come_back_is_named_with_the_way_back(images: Images) -> None:
+    """The name is taken when the new image should get it, and still when the old one should."""
+    old_id = images.make("disk")
+    images.write("disk", 0, b"precious")
+    cluster = SnatchedName(images, "disk")
+    address = RbdAddress(images.pool, "", "disk")
+    one = RbdTarget(address, cluster, overwrite=True, random=os.urandom)
+    one.prepare(SIZE, {})
+    one.write(0, b"new")
+    with pytest.raises(SourceError, match="did not come back out of the trash") as caught:
+        one.finish()
+    assert caught.value.about == f"rbd:{images.pool}/disk"
+    assert f"`rbd trash restore {images.pool}/{old_id} --image disk`" in caught.value.hint
+    left = one.abandon()
+    assert images.read(left.rpartition("/")[2])[:3] == b"new"
+    assert images.read("disk")[:10] == b"somebody's"
+    assert [gone["id"] for gone in images.trash()] == [old_id]
+
+
+def test_the_way_back_works(images: Images, ceph: Ceph) -> None:
+    old_id = images.make("disk")
+    images.write("disk", 0, b"precious")
+    images.rbd.RBD().trash_move(images.ioctx, "disk")
+    ceph.rbd("trash", "restore", f"{images.pool}/{old_id}", "--image", "disk")
+    assert images.read("disk")[:8] == b"precious"
 
 
 def test_an_image_of_a_group_is_refused(images: Images) -> None:
