@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from drd.cli.common import Call, verb
+from drd.cli.common import Call, stopped, unexpected, verb
 from drd.cli.output import Reply, Row, size
-from drd.errors import DrdError, IntegrityError, NotFoundError, UsageError
+from drd.errors import DrdError, IntegrityError, NotFoundError, StoppedError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from drd.model import Found, PointInfo
     from drd.ports import Source
-    from drd.wiring import House
     from drd.work.repository import Repository
     from drd.work.verify import Eyes, Proof
 
@@ -43,7 +42,6 @@ def verify(call: Call, names: tuple[str, ...], level: str, *, every: bool) -> Re
     """Prove that recovery points are there, whole, readable, or equal to their source."""
     from drd.model import Role  # noqa: PLC0415
     from drd.work import listing  # noqa: PLC0415
-    from drd.work.strangers import warn_of_strangers  # noqa: PLC0415
 
     house = call.house(progress="verify")
     try:
@@ -52,22 +50,41 @@ def verify(call: Call, names: tuple[str, ...], level: str, *, every: bool) -> Re
         eyes = house.eyes()
         points = listing.known_points(repository, house.spare_catalogue(), pool=eyes.transfers)
         reply = Reply()
-        proofs = []
         chosen = _Chosen(repository, points, every=every).chosen(names, reply)
-        prover = _Prover(house, repository, int(level), eyes)
-        for info in chosen:
-            try:
-                proofs.append((info, prover.prove(info)))
-            except DrdError as error:
-                error.about = error.about or f"{info.name}@{info.seq}"
-                reply.errors.append(error)
+        prover = Prover(house.sources, repository, int(level), eyes)
+        proofs = prove_each(chosen, prover, reply)
         _look_besides(repository, points, reply, named=bool(names), chosen=chosen)
-        warn_of_strangers(repository, dict.fromkeys(info.lineage for info in chosen))
-        _tell(reply, proofs)
+        tell(reply, proofs)
         reply.warnings = repository.warnings
         return reply
     finally:
         house.close()
+
+
+def prove_each(
+    chosen: Iterable[PointInfo], prover: Prover, reply: Reply
+) -> list[tuple[PointInfo, Proof]]:
+    """Look at each point; what ends the look at one goes to the errors of *reply*, and what was found
+    of it until then is kept. Ctrl-C ends all.
+    """
+    proofs: list[tuple[PointInfo, Proof]] = []
+    for info in chosen:
+        name = f"{info.name}@{info.seq}"
+        try:
+            proofs.append((info, prover.prove(info)))
+            continue
+        except DrdError as error:
+            error.about = error.about or name
+            failure = error
+        except KeyboardInterrupt as stop:
+            failure = stopped(stop, name)
+        except Exception as error:  # noqa: BLE001 - a bug met with one point must not hide the others
+            failure = unexpected(error, name)
+        reply.errors.append(failure)
+        proofs += [(info, proof) for proof in prover.cut_short(info)]
+        if isinstance(failure, StoppedError):
+            break
+    return proofs
 
 
 def _look_besides(
@@ -78,19 +95,38 @@ def _look_besides(
     named: bool,
     chosen: Sequence[PointInfo],
 ) -> None:
-    """Lineages that nothing opens, the reader, and the slots of the chosen lineages."""
-    from drd.work import besides, gaps  # noqa: PLC0415
+    """Lineages that nothing opens, the reader, the slots of the chosen lineages, and strangers among
+    their objects. What ends this is one more error: what was found until now must be told.
+    """
+    from drd.work import besides  # noqa: PLC0415
+    from drd.work.strangers import warn_of_strangers  # noqa: PLC0415
+
+    if any(isinstance(error, StoppedError) for error in reply.errors):
+        return
+    try:
+        _look_for_shut(repository, points, reply, named=named)
+        try:
+            besides.check_reader(repository)
+        except IntegrityError as error:
+            reply.errors.append(error)
+        for lineage, name in dict.fromkeys((info.lineage, info.name) for info in chosen):
+            repository.warnings.extend(besides.slots_wanting(repository, lineage, name))
+        warn_of_strangers(repository, dict.fromkeys(info.lineage for info in chosen))
+    except DrdError as error:
+        reply.errors.append(error)
+    except KeyboardInterrupt as stop:
+        reply.errors.append(stopped(stop))
+
+
+def _look_for_shut(
+    repository: Repository, points: Sequence[PointInfo], reply: Reply, *, named: bool
+) -> None:
+    from drd.work import gaps  # noqa: PLC0415
 
     unknown = [error for error in reply.errors if isinstance(error, NotFoundError)]
     shut = list(gaps.locked(repository, points)) if unknown or not named else []
     if shut:  # what was not found may be what cannot be opened
         reply.errors = [error for error in reply.errors if error not in unknown] + list(shut)
-    try:
-        besides.check_reader(repository)
-    except IntegrityError as error:
-        reply.errors.append(error)
-    for lineage, name in dict.fromkeys((info.lineage, info.name) for info in chosen):
-        repository.warnings.extend(besides.slots_wanting(repository, lineage, name))
 
 
 class _Chosen:
@@ -151,15 +187,16 @@ class _Chosen:
         return full if self._every else [newest]
 
 
-class _Prover:
-    """Proves points of one repository to one level."""
+class Prover:
+    """Proves points of one repository to one level; *sources* are asked for when level 4 needs them."""
 
-    def __init__(self, house: House, repository: Repository, level: int, eyes: Eyes) -> None:
+    def __init__(
+        self, sources: Callable[[], list[Source]], repository: Repository, level: int, eyes: Eyes
+    ) -> None:
         from drd.work.verify import Round  # noqa: PLC0415
 
-        self._house = house
+        self._sources = sources
         self._level = level
-        self._eyes = eyes
         self._round = Round(repository, level, eyes)
         self._found: dict[str, Sequence[Found]] = {}
 
@@ -172,7 +209,15 @@ class _Prover:
         if self._level != SOURCE_LEVEL:
             return verifying.verify_objects(opened, self._round, point=name)
         source, found = self._source_of(info)
-        return verifying.verify_source(opened, source, found, self._eyes, point=name)
+        return verifying.verify_source(opened, source, found, self._round, point=name)
+
+    def cut_short(self, info: PointInfo) -> Iterator[Proof]:
+        """What was found wrong of a point whose ``prove`` raised: it proves nothing else."""
+        from drd.work.verify import Proof  # noqa: PLC0415
+
+        findings = self._round.take()
+        if findings:
+            yield Proof(f"{info.name}@{info.seq}", self._level, 0, 0, findings)
 
     def _source_of(self, info: PointInfo) -> tuple[Source, Found]:
         """The image that a point was made of; the source that had it then is asked first.
@@ -181,7 +226,7 @@ class _Prover:
             NotFoundError: no source of the configuration has it any more.
         """
         had = info.facts.get("source")
-        for source in sorted(self._house.sources(), key=lambda one: one.name != had):
+        for source in sorted(self._sources(), key=lambda one: one.name != had):
             if source.name not in self._found:
                 self._found[source.name] = source.discover()
             for found in self._found[source.name]:
@@ -194,7 +239,8 @@ class _Prover:
         )
 
 
-def _tell(reply: Reply, proven: Sequence[tuple[PointInfo, Proof]]) -> None:
+def tell(reply: Reply, proven: Sequence[tuple[PointInfo, Proof]]) -> None:
+    """Put what was *proven*, and what was found wrong, into *reply*: damage before all other errors."""
     proofs = [proof for _, proof in proven]
     reply.lists["findings"] = [
         {
@@ -234,9 +280,13 @@ def _tell(reply: Reply, proven: Sequence[tuple[PointInfo, Proof]]) -> None:
                 hint="restore another point, or this one with --best-effort",
             )
         )
-    # Damage in one point, or beside them, is damage, however many others are good.
-    damaged = any(isinstance(error, IntegrityError) for error in reply.errors)
-    reply.done = 0 if damaged else len(proofs)
+    # Damage in one point, or beside them, is damage, however many others are good; it is told first.
+    damage = [error for error in reply.errors if isinstance(error, IntegrityError)]
+    others = [error for error in reply.errors if not isinstance(error, IntegrityError)]
+    reply.errors = [*damage, *others]
+    reply.done = 0 if damage else len(proofs)
+    if not damage and any(isinstance(error, StoppedError) for error in others):
+        reply.forced_exit = StoppedError.exit_code
 
 
 def _proof(info: PointInfo, proof: Proof) -> Row:

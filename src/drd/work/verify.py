@@ -9,6 +9,8 @@
 
 Points of a lineage share most objects. What was found out about one in this call is not asked for
 again, at the same level and by the same hash, size and keys: all points cost little more than one.
+What was found wrong of a point is kept when something (a store that goes away, Ctrl-C) ends the look
+at it half-way: it is the more urgent of the two to be told.
 The roll of each point belongs to every level but the last: at level 0 its manifests are there, from
 level 1 on they are the ones that it names.
 """
@@ -100,6 +102,7 @@ class Round:
         self.level, self.eyes = level, eyes
         self.rolls = RollCheck(repository, eyes.transfers, hashes=level > 0, ahead=eyes.ahead)
         self.known: dict[tuple[object, ...], str] = {}
+        self.findings: list[Finding] = []
         self._repository = repository
         self._held: tuple[LineageKeys, Shelf] | None = None
 
@@ -112,6 +115,11 @@ class Round:
         keys, shelf = held
         point = open_point(read_manifest(self._repository, info.lineage, info.seq), keys)
         return OpenedPoint(self._repository, keys, point, shelf=shelf)
+
+    def take(self) -> tuple[Finding, ...]:
+        """What was found wrong of the point under way until now; with it the look at the point ends."""
+        taken, self.findings = tuple(self.findings), []
+        return taken
 
     def look(
         self, check: Callable[[Needed], object], identity: Callable[[Needed], tuple[object, ...]]
@@ -171,14 +179,14 @@ def verify_objects(opened: OpenedPoint, now: Round, *, point: str) -> Proof:
         return Proof(point, level, 0, 0, (Finding(point, error.about, error.message),))
     total = sum(one.size for one in wanted)
     done = 0
-    findings = _roll_findings(opened, now.rolls, point)
+    now.findings += _roll_findings(opened, now.rolls, point)
     results = ordered(eyes.transfers, look, wanted, ahead=eyes.ahead)
     for one, what in zip(wanted, results, strict=True):
         if what:
-            findings.append(Finding(point, one.key, what))
+            now.findings.append(Finding(point, one.key, what))
         done += one.size
         eyes.report(Progress("verify", done, total))
-    return Proof(point, level, len(wanted), total if level else 0, tuple(findings))
+    return Proof(point, level, len(wanted), total if level else 0, now.take())
 
 
 def _check_of(
@@ -263,7 +271,7 @@ class _Decrypting:
 
 
 def verify_source(
-    opened: OpenedPoint, source: Source, found: Found, eyes: Eyes, *, point: str
+    opened: OpenedPoint, source: Source, found: Found, now: Round, *, point: str
 ) -> Proof:
     """Level 4.
 
@@ -273,10 +281,9 @@ def verify_source(
     snapshot = snapshot_of(opened.point.table("snapshot"))
     if snapshot is None:
         raise NotFoundError("the point names no snapshot", about=point)
-    geometry = opened.geometry
+    geometry, eyes = opened.geometry, now.eyes
     lens = Lens(geometry, opened.digest_keys, opened.item.item_id, geometry.cell)
     looked = 0
-    wrong: list[int] = []
     with source.reopen(found, snapshot) as frozen:
         size = frozen.snapshot.size
 
@@ -304,12 +311,10 @@ def verify_source(
 
         for count, cells in ordered(eyes.cpu, compare, work, ahead=eyes.ahead):
             looked += count
-            wrong += cells
+            now.findings += [_differs(point, cell * geometry.cell, geometry.cell) for cell in cells]
             eyes.report(Progress("verify", looked * geometry.cell, size))
-    findings = [
-        Finding(
-            point, "", "differs from the source's snapshot", cell * geometry.cell, geometry.cell
-        )
-        for cell in wrong
-    ]
-    return Proof(point, 4, looked, looked * geometry.cell, tuple(findings))
+    return Proof(point, 4, looked, looked * geometry.cell, now.take())
+
+
+def _differs(point: str, offset: int, length: int) -> Finding:
+    return Finding(point, "", "differs from the source's snapshot", offset, length)

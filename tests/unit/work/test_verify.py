@@ -10,8 +10,8 @@ import pytest
 
 from drd.core import names, pack
 from drd.core.seal import sha256
-from drd.errors import NotFoundError
-from drd.model import Changed, Json, Role
+from drd.errors import NotFoundError, SourceError
+from drd.model import Changed, Json, Progress, Role
 from drd.ports import Store
 from drd.testing.fakes import Inline
 from drd.work.history import Point
@@ -290,7 +290,9 @@ def test_a_table_that_lists_packs_and_is_gone_is_one_finding(world: World) -> No
 
 def against_source(world: World, seq: int) -> Proof:
     found = world.source.found(IMAGE)
-    return verify_source(world.opened(seq), world.source, found, EYES, point=f"image@{seq}")
+    return verify_source(
+        world.opened(seq), world.source, found, round_at(world, 4), point=f"image@{seq}"
+    )
 
 
 def test_a_point_is_what_its_snapshot_holds(world: World) -> None:
@@ -342,7 +344,7 @@ def test_without_its_snapshot_a_point_cannot_be_compared(world: World) -> None:
     opened.point = Point(opened.point.key, opened.point.manifest, facts)
     found = world.source.found(IMAGE)
     with pytest.raises(NotFoundError, match="names no snapshot"):
-        verify_source(opened, world.source, found, EYES, point="p")
+        verify_source(opened, world.source, found, round_at(world, 4), point="p")
 
 
 def test_a_pack_that_the_point_does_not_reach_is_not_needed() -> None:
@@ -358,3 +360,21 @@ def test_a_pack_that_the_point_does_not_reach_is_not_needed() -> None:
         unneeded += len({row.ordinal for row in opened.rows.rows} - packs)
         assert verify_objects(opened, round_at(world, 2), point="p").findings == ()
     assert unneeded
+
+
+def test_cells_found_to_differ_before_the_source_goes_away_are_kept(world: World) -> None:
+    """A look at a large image takes hours."""
+    world.image.hidden.append(Changed(0, CELL))
+    world.image.write(0, b"missed")
+    world.backup()
+    now = round_at(world, 4)
+
+    def away(_: Progress) -> None:
+        raise SourceError("away")
+
+    now.eyes = replace(EYES, report=away)
+    found = world.source.found(IMAGE)
+    with pytest.raises(SourceError):
+        verify_source(world.opened(3), world.source, found, now, point="p")
+    assert [one.offset for one in now.take()] == [0]
+    assert now.take() == ()
