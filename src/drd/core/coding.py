@@ -18,7 +18,6 @@ from drd.errors import IntegrityError
 from drd.model import Buffer
 
 _U8: Final = struct.Struct(">B")
-_U16: Final = struct.Struct(">H")
 _U32: Final = struct.Struct(">I")
 _U64: Final = struct.Struct(">Q")
 
@@ -41,11 +40,6 @@ class Writer:
     def u8(self, value: int) -> Writer:
         """One byte."""
         self._parts.append(_U8.pack(value))
-        return self
-
-    def u16(self, value: int) -> Writer:
-        """Two bytes."""
-        self._parts.append(_U16.pack(value))
         return self
 
     def u32(self, value: int) -> Writer:
@@ -105,11 +99,6 @@ class Reader:
     def u8(self) -> int:
         """One byte."""
         return self.view(1)[0]
-
-    def u16(self) -> int:
-        """Two bytes."""
-        value: int = _U16.unpack(self.view(2))[0]
-        return value
 
     def u32(self) -> int:
         """Four bytes."""

@@ -17,7 +17,7 @@ MAX_KEY: Final = 512
 MAX_COMPONENT: Final = 255
 """Characters between two slashes: NAME_MAX of Linux (``linux/limits.h``), which MinIO has too."""
 
-_COMPONENT: Final = re.compile(r"(?!\.\.?\Z)[A-Za-z0-9._-]{1,255}\Z")
+_COMPONENT: Final = re.compile(rf"(?!\.\.?\Z)[A-Za-z0-9._-]{{1,{MAX_COMPONENT}}}\Z")
 
 FORMAT_PREFIX: Final = "format/"
 TRUST_PREFIX: Final = "trust/"

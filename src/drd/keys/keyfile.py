@@ -100,7 +100,11 @@ class KeyFile:
         return seeds.get(role)
 
     def for_role(self, role: Role) -> KeyFile:
-        """The same file with only what *role* needs."""
+        """The same file with only what *role* needs.
+
+        No command writes such a file yet. What may be left out of one, and that it stays the same
+        holder, is part of the format, and is tested with it.
+        """
         return replace(
             self,
             generation_private=self.generation_private if role in OPENS_GENERATIONS else None,

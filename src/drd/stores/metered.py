@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from threading import Lock
 
 from drd.model import Buffer, ObjectVersion, StoreAbilities
@@ -12,7 +12,7 @@ from drd.ports import Store
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Calls by kind, and the bytes of objects in each direction.
+    """Objects written and read, their bytes, and questions.
 
     A call is counted when it was answered with success. ``lists`` counts questions (``list``,
     ``folders``, ``versions``) when they are asked, whatever number of pages they take.
@@ -22,15 +22,7 @@ class Traffic:
     bytes_put: int = 0
     gets: int = 0
     bytes_got: int = 0
-    stats: int = 0
     lists: int = 0
-    deletes: int = 0
-
-    def since(self, before: Traffic) -> Traffic:
-        """Return what was added after *before* was taken."""
-        return Traffic(
-            **{f.name: getattr(self, f.name) - getattr(before, f.name) for f in fields(self)}
-        )
 
 
 class MeteredStore:
@@ -100,10 +92,8 @@ class MeteredStore:
         return data
 
     def stat(self, key: str, *, version: str = "") -> ObjectVersion:
-        """Size and time, counted."""
-        found = self._inner.stat(key, version=version)
-        self._count(stats=1)
-        return found
+        """The inner store's; not counted."""
+        return self._inner.stat(key, version=version)
 
     def list(
         self, prefix: str, *, limit: int | None = None, after: str = ""
@@ -123,9 +113,8 @@ class MeteredStore:
         return self._inner.versions(key)
 
     def delete(self, key: str, *, version: str = "") -> None:
-        """Remove, and count."""
+        """Remove; not counted."""
         self._inner.delete(key, version=version)
-        self._count(deletes=1)
 
     def _count(self, **added: int) -> None:
         with self._lock:
