@@ -7,7 +7,7 @@ that does not agree is as good as absent. Nothing here is synced; after a power 
 out what is left.
 
 **The cache never fails a run.** Whatever its directory does (full, read-only, gone), the store is
-asked instead, and ``failures`` counts it.
+asked instead. That costs requests at every run, so the operator is warned of it, once.
 
 **Versions.** One file per key. It answers for its own version, and for "the newest" (an object that
 is written once has one). A reader who found wrong bytes asks for ``versions``, which drops the copy,
@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +59,7 @@ class CachedStore:
         folder: the cache's own directory, made when it is missing; one per repository.
         max_bytes: the sum of file sizes that is kept.
         random: names of temporary files.
+        warn: is told the first time that the directory cannot be used; from any thread.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class CachedStore:
         *,
         max_bytes: int = DEFAULT_BYTES,
         random: Random = secrets.token_bytes,
+        warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._inner = inner
         self._folder = folder
@@ -75,27 +77,13 @@ class CachedStore:
         self._random = random
         self._lock = Lock()
         self._held: int | None = None  # bytes in the folder; None until they are first needed
-        self._counted = {"hits": 0, "misses": 0, "failures": 0}
+        self._warn = warn
+        self._warned = False
 
     @property
     def url(self) -> str:
         """The inner store's."""
         return self._inner.url
-
-    @property
-    def hits(self) -> int:
-        """Reads that the cache answered."""
-        return self._counted["hits"]
-
-    @property
-    def misses(self) -> int:
-        """Reads that it could have answered, had it had the object."""
-        return self._counted["misses"]
-
-    @property
-    def failures(self) -> int:
-        """Times that its directory could not be used."""
-        return self._counted["failures"]
 
     def abilities(self) -> StoreAbilities:
         """The inner store's."""
@@ -118,9 +106,7 @@ class CachedStore:
             return self._inner.get(key, version=version, start=start, length=length)
         held = self._find(key, version, start=start, length=length)
         if held is not None:
-            self._count("hits")
             return held
-        self._count("misses")
         data = self._inner.get(key, version=version, start=start, length=length)
         if start == 0 and length is None:
             self._keep(key, version, data=data)
@@ -218,15 +204,17 @@ class CachedStore:
 
     @contextmanager
     def _forgiven(self) -> Iterator[None]:
-        """Count what the directory cannot do, and go on without it."""
+        """Warn of what the directory cannot do, and go on without it."""
         try:
             yield
-        except OSError:
-            self._count("failures")
-
-    def _count(self, what: str) -> None:
-        with self._lock:
-            self._counted[what] += 1
+        except OSError as error:
+            with self._lock:
+                first, self._warned = not self._warned, True
+            if first:
+                self._warn(
+                    f"the tables kept at {self._folder} cannot be used ({error.strerror}): "
+                    "they are fetched from the store each time"
+                )
 
 
 @dataclass(frozen=True, slots=True)

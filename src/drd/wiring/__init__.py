@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from drd import __version__
 from drd.catalogue.catalogue import SqliteCatalogue
@@ -64,6 +64,15 @@ def config_path(given: str | None, environment: Mapping[str, str]) -> Path:
     return Path(given or environment.get("DRD_CONFIG") or DEFAULT_CONFIG)
 
 
+@runtime_checkable
+class _Connected(Protocol):
+    """A source that holds a connection: left to the end of the process, librados may abort it."""
+
+    def close(self) -> None:
+        """End the connection."""
+        ...
+
+
 class House:
     """Everything a verb needs, from *config*; or from a *sheet* and a *reach*, which then goes before
     what *config* says of the repository.
@@ -92,7 +101,7 @@ class House:
         self._sources: dict[str, Source] = {}
 
     def close(self) -> None:
-        """Let go of threads and files; nobody goes on waiting for a store that does not answer."""
+        """Let go of threads, files and connections; nobody waits on for a store that does not answer."""
         self._closing.set()
         for (
             close
@@ -100,6 +109,9 @@ class House:
             close()
         for pool in self._pools:
             pool.shutdown(wait=True, cancel_futures=True)
+        for source in self._sources.values():
+            if isinstance(source, _Connected):
+                source.close()
         for catalogue in (self._catalogue, self._spare):
             if catalogue is not None:
                 catalogue.close()
@@ -126,7 +138,7 @@ class House:
             self._metered = MeteredStore(retrying)
         if not cached or self.config is None:
             return self._metered
-        return CachedStore(self._metered, self._state() / "tables")
+        return CachedStore(self._metered, self._state() / "tables", warn=self._warn)
 
     def uploads(self) -> tuple[int, int]:
         """Objects and bytes put so far."""
