@@ -109,12 +109,12 @@ class House:
             close()
         for pool in self._pools:
             pool.shutdown(wait=True, cancel_futures=True)
-        for source in self._sources.values():
-            if isinstance(source, _Connected):
-                source.close()
         for catalogue in (self._catalogue, self._spare):
             if catalogue is not None:
                 catalogue.close()
+        for source in self._sources.values():  # last: a cluster may be slow to be left
+            if isinstance(source, _Connected):
+                source.close()
 
     def closes(self, close: Callable[[], None]) -> None:
         """Call *close* when the house is closed: for what a door brought along."""
@@ -295,11 +295,12 @@ class House:
         return [self.source(name) for name in sorted(self.need_config().source)]
 
     def doubts(self, name: str) -> list[str]:
-        """What a source says of the change lists of its images; only Ceph has such."""
-        from drd.sources.rbd import RbdSource as Adapter  # noqa: PLC0415 - only where it is used
+        """What a source says of the change lists of its images, and of paths that lead nowhere."""
+        from drd.sources import device, rbd  # noqa: PLC0415 - only where they are used
 
         source = self.source(name)
-        return list(source.doubts()) if isinstance(source, Adapter) else []
+        known = isinstance(source, rbd.RbdSource | device.DeviceSource)
+        return list(source.doubts()) if known else []
 
     # ── hands ─────────────────────────────────────────────────────────────────────────────────
     def _pool(self, threads: int, name: str) -> ThreadPoolExecutor:
