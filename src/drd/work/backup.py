@@ -1,7 +1,10 @@
 """Backup: one point for one image.
 
 The story: find the lineage and its head; snapshot; look at what may have changed; put what did; commit;
-drop the old snapshot. Whatever goes wrong before the commit leaves the repository as it was.
+drop the old snapshot. Whatever goes wrong before the commit changes nothing that can be seen: no point
+is there that was not, and each that was is as it was. What was put until then stays and is never used:
+packs and tables, and of a first run the keys of its lineage. The next first run goes on with that
+lineage only where a snapshot was left that names it; else it begins another.
 
 1. *Head.* The newest manifest, full or partial. A clock behind it is refused, and so is a head that
    is damaged or hidden. An image never seen gets a lineage of its own; its keys are made only when its
@@ -29,7 +32,7 @@ from drd.model import IMAGE_GEOMETRY, BackupResult, Found, Snapshot
 from drd.ports import Catalogue, FreezeOrder, Source
 from drd.work.bench import Bench
 from drd.work.commit import keep_current
-from drd.work.gaps import damaged
+from drd.work.gaps import damaged, locked
 from drd.work.history import Point, learn, newest, point_info
 from drd.work.lineagekeys import LineageKeys, load_keys, make_generation
 from drd.work.making import Making, Under, snapshot_of
@@ -139,9 +142,11 @@ class _Run:
     def _begin(self) -> tuple[bytes, LineageKeys | None, Point | None, FreezeOrder]:
         """A lineage that has no point yet: id, keys where an earlier run made them, and order.
 
-        New keys are made once the image is open: an image that cannot be read leaves nothing behind.
+        New keys are made once the image is open: one that cannot be opened leaves nothing behind. One
+        that opens and cannot be read to its first commit leaves keys, at each try others.
         """
         bench = self.bench
+        self._warn_of_shut()
         lineage = unfinished_lineage(bench.repository, self.source, self.found)
         if lineage is not None:
             keys = load_keys(bench.repository, lineage)
@@ -153,6 +158,17 @@ class _Run:
         lineage = bench.random(16)
         run = first_run(bench.repository, lineage, self.found)
         return lineage, None, None, FreezeOrder(lineage, run)
+
+    def _warn_of_shut(self) -> None:
+        """Names are sealed: of a lineage that does not open nobody can tell whether it is this image's."""
+        repository = self.bench.repository
+        known = self.bench.catalogue.points(repository.tenant)
+        shut = [error.about for error in locked(repository, known)]
+        if shut:
+            self.under.warnings.append(
+                f"no key at hand opens what belongs to {', '.join(shut)}: it may be the history of this "
+                "image; this backup begins a new one"
+            )
 
     def _make_keys(self, lineage: bytes) -> LineageKeys:
         bench = self.bench

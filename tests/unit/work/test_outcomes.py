@@ -27,7 +27,7 @@ from drd.testing.repository import SMALL
 from drd.testing.stores import FaultyStore, MemoryStore
 from drd.work.backup import backup
 from drd.work.history import learn
-from tests.unit.work.points import cut, manifest_key, with_points
+from tests.unit.work.points import cut, manifest_key, slots_of, with_points
 from tests.unit.work.world import CELL, IMAGE, Process, World, fill
 
 
@@ -41,7 +41,7 @@ def world() -> World:
 # ── an image that was never backed up ───────────────────────────────────────────────────────────
 
 
-def test_an_image_that_cannot_be_read_leaves_nothing_behind(world: World) -> None:
+def test_an_image_that_cannot_be_opened_leaves_nothing_behind(world: World) -> None:
     """However often it is tried."""
     found = world.source.found(IMAGE)
     world.source.images.clear()
@@ -51,6 +51,24 @@ def test_an_image_that_cannot_be_read_leaves_nothing_behind(world: World) -> Non
         with pytest.raises(NotFoundError):
             backup(worker.bench, worker.source, found)
     assert world.keys("") == before
+
+
+def test_a_history_begun_anew_beside_one_that_does_not_open_is_told(world: World) -> None:
+    """It may be this image's: who it belongs to is sealed."""
+    first = world.backup()
+    world.source.add("other", CELL)
+    worker = world.process()
+    other = backup(worker.bench, worker.source, world.source.found("other"))
+    assert first.warnings == other.warnings == ()
+    for key in slots_of(world):
+        if first.lineage.hex() in key:
+            world.store.damage(key, b"garbage")
+    world.catalogue = MemoryCatalogue()
+    result = world.backup()
+    assert result.lineage != first.lineage
+    (warning,) = result.warnings
+    assert f"{first.lineage.hex()}/: it may be the history of this image" in warning
+    assert world.backup().warnings == (), "once"
 
 
 class Watched(MortalSource):
