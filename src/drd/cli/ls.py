@@ -123,8 +123,7 @@ def show(call: Call, point: str) -> Reply:
         every = listing.known_points(repository, house.spare_catalogue())
         points = gaps.find_whole(repository, every, selector)
         info = gaps.choose_whole(repository, points, selector)
-        keys, opened = listing.open_full(repository, info)
-        del keys
+        _, opened = listing.open_full(repository, info)
         clear = opened.manifest.clear
         row = shapes.point(info)
         row.update(

@@ -212,24 +212,26 @@ def point_info(point: Point) -> PointInfo:
 
 
 def learn(
-    repository: Repository, catalogue: Catalogue, *, pool: Executor | None = None
+    repository: Repository, catalogue: Catalogue | None, *, pool: Executor | None = None
 ) -> list[PointInfo]:
     """Make *catalogue* know what the bucket holds, reading only manifests not known yet.
 
     Args:
         repository: the open repository.
-        catalogue: what is known here.
+        catalogue: what is known here; None where nothing is, so that all are read.
         pool: reads many manifests at a time; one at a time without.
 
     Returns:
         All points of this tenant that verify, partial ones included; a point is ``suspect`` when a
         later one found that its base was not what the map restored.
     """
-    known = catalogue.keys(repository.tenant)
+    known = catalogue.keys(repository.tenant) if catalogue is not None else {}
     there = {one.key for one in repository.store.list(f"m/{repository.tenant.hex()}/")}
     reading = Reading(repository, pool)
     fresh = reading.read(sorted(there - known.keys()))
     reading.check(any_read=bool(fresh) or not there.isdisjoint(known))
+    if catalogue is None:
+        return mark_suspects(sorted(fresh, key=lambda one: (one.lineage, one.seq)))
     gone = [key for key in known if key not in there]
     for key in gone:
         repository.warnings.append(f"{key} was known here and is gone from the bucket")
@@ -271,11 +273,9 @@ class Reading:
             else:
                 lineages.setdefault(place[1], []).append(key)
         # Keys are opened with the first of each, so that no two threads open the same ones.
-        shut = {lineage for lineage in lineages if lineage not in self._keys}
-        first = [(lineage, keys[0]) for lineage, keys in lineages.items() if lineage in shut]
-        rest = [
-            (lineage, key) for lineage, keys in lineages.items() for key in keys[lineage in shut :]
-        ]
+        shut = [lineage for lineage in lineages if lineage not in self._keys]
+        first = [(lineage, lineages[lineage].pop(0)) for lineage in shut]
+        rest = [(lineage, key) for lineage, keys in lineages.items() for key in keys]
         return [*self._all(self._read, first), *self._all(self._read, rest)]
 
     def newest(self, lineages: Iterable[bytes]) -> list[PointInfo]:

@@ -118,7 +118,7 @@ def known_points(
     """
     if catalogue is None and of:
         return _points_of(repository, of, Reading(repository, pool))
-    return learn(repository, catalogue or _NoCatalogue(), pool=pool)
+    return learn(repository, catalogue, pool=pool)
 
 
 def _points_of(
@@ -145,36 +145,6 @@ def _first_named(heads: Sequence[PointInfo], selectors: Sequence[Selector]) -> b
 
 def _place(point: PointInfo) -> tuple[bytes, int]:
     return point.lineage, point.seq
-
-
-class _NoCatalogue:
-    """What is known by a process that has no catalogue: what it has just read."""
-
-    def __init__(self) -> None:
-        self._learnt: dict[str, PointInfo] = {}
-
-    def keys(self, tenant: bytes) -> Mapping[str, bytes]:  # noqa: ARG002  the socket has it
-        return {}
-
-    def points(self, tenant: bytes) -> Sequence[PointInfo]:  # noqa: ARG002
-        return sorted(self._learnt.values(), key=_place)
-
-    def lineage_of(self, tenant: bytes, identity: str) -> bytes | None:  # noqa: ARG002
-        """Not known: only what lists points works without a catalogue."""
-        return None
-
-    def highest(self, tenant: bytes, lineage: bytes) -> int:  # noqa: ARG002
-        """Nothing was known before."""
-        return 0
-
-    def learn(self, points: Iterable[PointInfo]) -> None:
-        self._learnt.update({point.manifest_key: point for point in points})
-
-    def forget(self, manifest_keys: Iterable[str]) -> None:
-        """Nothing was known before, so nothing is missed."""
-
-    def clear(self) -> None:
-        """Nothing outlives this process."""
 
 
 def open_full(repository: Repository, info: PointInfo) -> tuple[LineageKeys, Point]:
