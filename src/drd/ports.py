@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
+from drd.errors import DrdError
 from drd.model import (
     Buffer,
     Changed,
@@ -184,6 +185,12 @@ class Source(Protocol):
 
     def discover(self) -> Sequence[Found]:
         """Everything that the configuration's patterns match now, sorted by label."""
+        ...
+
+    def overlooked(self) -> Sequence[DrdError]:
+        """What the last ``discover`` did not find, without stopping for it: a ``SourceError`` for each
+        place that could not be looked into, a ``NotFoundError`` for each pattern without a match.
+        """
         ...
 
     def freeze(self, found: Found, order: FreezeOrder) -> AbstractContextManager[Frozen]:

@@ -252,6 +252,44 @@ def test_an_image_that_may_not_be_read(filled: Site) -> None:
     assert without_root(filled, "backup", "disks/a.img").code == 14
 
 
+def test_a_folder_of_images_that_may_not_be_looked_into(filled: Site) -> None:
+    """Taken for an empty one, its images would go unsaved, and nobody would know."""
+    good = filled.folder / "more" / "b.img"
+    good.parent.mkdir()
+    shutil.copy(filled.image("b.img"), good)
+    more = f'[source.more]\ntype = "device"\npaths = ["{good.parent}/*.img"]\n'
+    filled.configure(extra=more)
+    filled.images.chmod(0)
+    try:
+        answer = without_root(filled, "backup")
+        looked = without_root(filled, "doctor")
+        alone, other = (without_root(filled, "backup", name) for name in ("disks/*", "more/b.img"))
+    finally:
+        filled.images.chmod(0o700)
+    assert [one["name"] for one in answer.points] == ["more/b.img"]
+    assert answer.code == 3
+    for failed in (answer, looked, alone):
+        assert (failed.error["code"], failed.error["object"]) == ("source", str(filled.images))
+        assert failed.error["hint"]
+    assert (looked.code, alone.code, other.code) == (14, 14, 0)
+
+
+def test_a_pattern_that_matches_nothing_is_a_warning(filled: Site) -> None:
+    for pattern in (filled.folder / "unmounted" / "*.img", filled.images / "*.raw"):
+        more = f'[source.more]\ntype = "device"\npaths = ["{pattern}"]\n'
+        filled.configure(extra=more)
+        for command in ("backup", "doctor"):
+            answer = filled.run(command)
+            assert answer.code == 0
+            (warning,) = answer.reply["warnings"]
+            assert str(pattern) in warning
+        assert filled.run("backup", "disks/a.img").reply["warnings"] == []
+    gone = filled.images / "gone.img"
+    filled.configure(extra=f'[source.more]\ntype = "device"\npaths = ["{gone}"]\n')
+    (warning,) = filled.run("doctor").reply["warnings"]
+    assert str(gone) in warning
+
+
 def test_a_target_folder_that_may_not_be_written(filled: Site) -> None:
     locked = filled.folder / "locked"
     locked.mkdir()

@@ -93,6 +93,9 @@ def _choose(
         except DrdError as error:
             error.about = error.about or source.name
             reply.errors.append(error)
+            continue
+        if not names or not {found.label for _, found in everything}.issuperset(names):
+            tell_overlooked(source, reply.errors, reply.warnings, of_all=not names)
     if not names:
         if not everything and not reply.errors:
             reply.errors.append(_nothing("no source of the configuration matches any image", ""))
@@ -107,6 +110,19 @@ def _choose(
             reply.errors.append(_nothing("no image of this name", name))
         chosen.update({found.label: (source, found) for source, found in hits})
     return [chosen[label] for label in sorted(chosen)]
+
+
+def tell_overlooked(
+    source: Source, errors: list[DrdError], warnings: list[str], *, of_all: bool
+) -> None:
+    """What *source* could not look into is an error; a pattern that matches nothing a warning, where
+    its images *of_all* names are meant.
+    """
+    for one in source.overlooked():
+        if isinstance(one, NotFoundError):
+            warnings += [str(one)] if of_all else []
+        else:
+            errors.append(one)
 
 
 def _may_match(source: str, pattern: str) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from drd.cli.backup import tell_overlooked
 from drd.cli.common import Call, verb
 from drd.cli.output import Reply, Row
 from drd.errors import ConfigError, DrdError, StoreError
@@ -77,6 +78,7 @@ def examine(house: House) -> Iterator[Check]:
         source = _tried(f"source {name}", partial(_source, house, name))
         yield source
         if source.error is None:
+            yield from _overlooked(house, name)
             yield _tried(f"source {name}: change lists", partial(_doubts, house, name))
 
 
@@ -124,6 +126,14 @@ def _promise(house: House, check: Callable[[Store], None]) -> str:
 
 def _source(house: House, name: str) -> str:
     return f"{len(house.source(name).discover())} images"
+
+
+def _overlooked(house: House, name: str) -> Iterator[Check]:
+    """Places that could not be looked into, a check each; patterns without a match are warnings."""
+    errors: list[DrdError] = []
+    tell_overlooked(house.source(name), errors, house.warnings, of_all=True)
+    for error in errors:
+        yield Check(f"source {name}: {error.about}", error.message, error)
 
 
 def _doubts(house: House, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import glob
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
-from drd.config.sections import UNKNOWN_KEY, Config, refuse_unknown
+from drd.config.sections import UNKNOWN_KEY, Config, DeviceSource, refuse_unknown
 from drd.errors import ConfigError
 
 MAX_BYTES: Final = 1 << 20
@@ -172,6 +173,9 @@ def _path(toml: str) -> KeyPath:
 def resolve_paths(model: Model, folder: Path) -> Model:
     """A copy of *model* with every relative path taken from *folder*."""
     changed = {name: _resolved(getattr(model, name), folder) for name in type(model).model_fields}
+    if isinstance(model, DeviceSource):  # patterns: the folder of the file is no part of them
+        escaped = Path(glob.escape(str(folder)))
+        changed["paths"] = tuple(escaped / one for one in model.paths)
     return model.model_copy(update=changed)
 
 

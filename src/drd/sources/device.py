@@ -10,7 +10,6 @@ exclusively, which fails while it is mounted or held, and keeps others from moun
 from __future__ import annotations
 
 import errno
-import glob
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,14 +18,15 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from drd.errors import ConfigError, NotFoundError, RefusedError, SourceError
+from drd.errors import ConfigError, DrdError, NotFoundError, RefusedError, SourceError
 from drd.model import Buffer, Changed, Found, HeldSnapshot, Json, Snapshot
 from drd.ports import FreezeOrder, Now, ReadAt
 from drd.sources.blockdev import data_ranges, size_of
 from drd.sources.device_reading import FileReader
 from drd.sources.labels import label as label_of
 from drd.sources.labels import snapshot_name
-from drd.sources.os_errors import translated
+from drd.sources.os_errors import in_words, translated
+from drd.sources.patterns import matching, plain, unescaped
 from drd.sources.ranges import clipped, merged
 from drd.sources.windowed import Pace, Window, in_order
 
@@ -57,6 +57,7 @@ class DeviceSource:
         self._name = name
         self._settings = settings
         self._now = now
+        self._overlooked: list[DrdError] = []
 
     @property
     def name(self) -> str:
@@ -75,6 +76,7 @@ class DeviceSource:
         by_label: dict[str, str] = {}
         by_path: dict[str, str] = {}
         unnamed: set[str] = set()
+        self._overlooked = []
         for path in self._matching():
             found_at = os.path.realpath(path)
             called, real = label_of(self._name, _shown(Path(path).name)), _shown(found_at)
@@ -98,15 +100,53 @@ class DeviceSource:
             for called, real in sorted(by_label.items())
         ]
 
+    def overlooked(self) -> Sequence[DrdError]:
+        """Folders that could not be looked into, and patterns that matched nothing."""
+        return self._overlooked
+
+    def doubts(self) -> Sequence[str]:
+        """Paths without wildcards at which nothing can be read, a sentence each."""
+        told = []
+        for path in filter(None, map(plain, self._settings.paths)):
+            try:
+                Path(path).stat()
+            except OSError as error:
+                told.append(f"{_shown(path)}: {in_words(error)}")
+        return told
+
     def _matching(self) -> Iterator[str]:
         """Paths that the patterns match and that can be images."""
         for pattern in self._settings.paths:
-            if not glob.has_magic(pattern) or os.path.lexists(pattern):
-                yield pattern
-                continue
-            with translated(pattern):
-                matches = sorted(glob.glob(pattern))  # noqa: PTH207  # absolute patterns
-            yield from (path for path in matches if _may_be_image(path))
+            for path in (pattern, unescaped(pattern)):  # an image may be called [1]
+                if os.path.lexists(path):
+                    yield path
+                    break
+            else:
+                named = plain(pattern)
+                yield from self._globbed(pattern) if named is None else [named]
+
+    def _globbed(self, pattern: str) -> list[str]:
+        """What a pattern matches; what it does not find is noted."""
+        refused: dict[str, DrdError] = {}
+
+        def trouble(folder: str, error: OSError) -> None:
+            refused[folder] = SourceError(
+                f"a folder of the paths cannot be looked into: {in_words(error)}",
+                about=_shown(folder),
+                hint="what lies in it is not backed up: give the user that drd runs as access, or "
+                f"narrow the paths of source {self._name}",
+            )
+
+        found = [path for path in matching(pattern, trouble) if _may_be_image(path)]
+        self._overlooked += refused.values()
+        if not found and not refused:
+            nothing = NotFoundError(
+                "no image matches this pattern",
+                about=_shown(pattern),
+                hint=f"is everything mounted? else correct the paths of source {self._name}",
+            )
+            self._overlooked.append(nothing)
+        return found
 
     @contextmanager
     def freeze(self, found: Found, order: FreezeOrder) -> Iterator[_DeviceFrozen]:

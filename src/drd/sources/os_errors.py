@@ -27,6 +27,12 @@ _SENTENCES: Final[dict[int, tuple[type[DrdError], str, str]]] = {
 }
 
 
+def in_words(error: OSError) -> str:
+    """What went wrong, in a few words."""
+    known = _SENTENCES.get(error.errno or 0)
+    return known[1] if known else (error.strerror or "unknown error").lower()
+
+
 @contextmanager
 def translated(about: str) -> Iterator[None]:
     """Turn an ``OSError`` into an error of drd about *about*.

@@ -19,7 +19,7 @@ from drd.sources.labels import snapshot_name
 from drd.sources.rbd_cluster import Cluster
 from drd.sources.rbd_diff import Diff, Layout
 from drd.sources.rbd_frozen import OpenSnapshot, RbdFrozen
-from drd.sources.rbd_images import Place, find, must_be_whole, parse_identity
+from drd.sources.rbd_images import Listing, Place, find, must_be_whole, parse_identity, remove_left
 from drd.sources.rbd_settings import RbdSettings
 from drd.sources.rbd_snapshots import Listed, Snapshots, as_snapshot, lineage_of, listed, same
 from drd.sources.rbd_trust import judge
@@ -34,6 +34,7 @@ class RbdSource:
         self._name = name
         self._settings = settings
         self._cluster = cluster or Cluster(settings.access)
+        self._listing: Listing | None = None
 
     @property
     def name(self) -> str:
@@ -52,13 +53,27 @@ class RbdSource:
             SourceError: the cluster cannot be reached or refuses.
         """
         settings = self._settings
-        return find(
+        self._listing = find(
             self._cluster,
             self._name,
             settings.pool,
             spaces=settings.namespaces,
             patterns=settings.images,
         )
+        return self._listing.found
+
+    def overlooked(self) -> Sequence[DrdError]:
+        """Patterns that matched no image."""
+        unmatched = self._listing.unmatched if self._listing else ()
+        pool = self._settings.pool
+        return [
+            NotFoundError(
+                "no image matches this pattern",
+                about=f"{self._name}: {one}",
+                hint=f"list the images with `rbd ls {pool}`, and correct the source",
+            )
+            for one in unmatched
+        ]
 
     @contextmanager
     def freeze(self, found: Found, order: FreezeOrder) -> Iterator[RbdFrozen]:
@@ -143,7 +158,8 @@ class RbdSource:
 
     def doubts(self) -> Sequence[str]:
         """What makes the change lists of images slow or unsure, a sentence each: flags of object maps
-        that are marked invalid, defects of this librbd, images without fast-diff.
+        that are marked invalid, defects of this librbd, images without fast-diff. And what restores
+        left unfinished.
         """
         ceph, told = self._cluster.ceph, []
         for found in self.discover():
@@ -161,6 +177,8 @@ class RbdSource:
                             "`rbd feature enable IMAGE object-map fast-diff`"
                         )
             told += [f"{about}: {one}" for one in why]
+        left = self._listing.unfinished if self._listing else ()
+        told += [f"{one}: a restore did not finish it; {remove_left(one)}" for one in left]
         return told
 
     def release(self, label: str) -> Sequence[str]:
@@ -173,7 +191,7 @@ class RbdSource:
         everything = find(
             self._cluster, self._name, self._settings.pool, spaces=("*",), patterns=("*",)
         )
-        found = next((one for one in everything if one.label == label), None)
+        found = next((one for one in everything.found if one.label == label), None)
         if found is None:
             raise NotFoundError("no such image", about=label, hint="list them with `rbd ls`")
         snapshots = Snapshots(self._cluster, self._settings.pool, self._place(found), about=label)

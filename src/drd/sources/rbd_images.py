@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
@@ -75,18 +76,52 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
 
 
+def remove_left(image: str) -> str:
+    """What to do about an *image* (POOL/[NAMESPACE/]IMAGE) that a restore left unfinished."""
+    return f"`rbd rm {shlex.quote(image)}` when no restore is writing it"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a look at a pool brought.
+
+    Args:
+        found: images whose name matches, sorted by label; none that a restore left unfinished.
+        unfinished: images that a restore has not finished, as ``rbd`` takes their names.
+        unmatched: patterns that no image matches.
+    """
+
+    found: list[Found]
+    unfinished: list[str]
+    unmatched: list[str]
+
+
 def find(
     cluster: Cluster, source: str, pool: str, *, spaces: Sequence[str], patterns: Sequence[str]
-) -> list[Found]:
-    """Images of *pool* whose name matches, sorted by label. What a restore left is not among them."""
+) -> Listing:
+    """Images of *pool* in the namespaces *spaces* whose name matches one of *patterns*."""
     fsid, pool_id = cluster.fsid(), cluster.pool_id(pool)
-    found = []
-    for space in namespaces(cluster, pool, spaces):
+    found, unfinished, names = [], [], set()
+    searched = namespaces(cluster, pool, spaces)
+    for space in searched:
         for name, image_id in _listed(cluster, pool, space):
-            if QUARANTINE_MARK not in name and _matches(name, patterns):
+            if QUARANTINE_MARK in name:
+                unfinished.append(label(pool, name, space))
+            elif _matches(name, patterns):
                 place = Place(fsid, pool_id, space, image_id)
                 found.append(Found(source, label(source, name, space), place.identity))
-    return sorted(found, key=lambda one: one.label)
+                names.add(name)
+    return Listing(
+        found=sorted(found, key=lambda one: one.label),
+        unfinished=sorted(unfinished),
+        unmatched=[f"namespace {one}" for one in _without_match(spaces, searched)]
+        + list(_without_match(patterns, names)),
+    )
+
+
+def _without_match(patterns: Sequence[str], names: Collection[str]) -> Iterator[str]:
+    """Those of *patterns* that none of *names* matches."""
+    return (one for one in patterns if not any(_matches(name, [one]) for name in names))
 
 
 def _listed(cluster: Cluster, pool: str, space: str) -> Iterator[tuple[str, str]]:

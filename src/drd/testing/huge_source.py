@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from drd.errors import NotFoundError, SourceError
+from drd.errors import DrdError, NotFoundError, SourceError
 from drd.model import Buffer, Changed, Found, HeldSnapshot, Json, Snapshot
 from drd.ports import FreezeOrder, Now, ReadAt
 from drd.sources.labels import label, snapshot_name
@@ -122,6 +122,10 @@ class HugeSource:
     def discover(self) -> Sequence[Found]:
         """The one image."""
         return [Found(self._name, label(self._name, "huge"), f"huge:{self._seed}")]
+
+    def overlooked(self) -> Sequence[DrdError]:
+        """Nothing: there is one image."""
+        return []
 
     @contextmanager
     def freeze(self, found: Found, order: FreezeOrder) -> Iterator[HugeFrozen]:

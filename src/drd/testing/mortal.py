@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from threading import RLock
 from typing import TypeVar
 
-from drd.errors import CrashError
+from drd.errors import CrashError, DrdError
 from drd.model import (
     Buffer,
     Found,
@@ -134,6 +134,10 @@ class MortalSource:
         """The inner source's."""
         self._life.check()
         return self._inner.discover()
+
+    def overlooked(self) -> Sequence[DrdError]:
+        """The inner source's."""
+        return self._inner.overlooked()
 
     def freeze(self, found: Found, order: FreezeOrder) -> AbstractContextManager[Frozen]:
         """The inner source's."""

@@ -14,7 +14,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from drd.errors import NotFoundError, RefusedError, SourceError
+from drd.errors import DrdError, NotFoundError, RefusedError, SourceError
 from drd.model import Buffer, Changed, Found, HeldSnapshot, Json, Snapshot
 from drd.ports import FreezeOrder, Now, ReadAt
 from drd.sources.labels import is_ours, parse_snapshot, snapshot_name
@@ -213,6 +213,10 @@ class SimulatedSource:
     def discover(self) -> Sequence[Found]:
         """All images, sorted by label."""
         return [self.found(name) for name in sorted(self.images)]
+
+    def overlooked(self) -> Sequence[DrdError]:
+        """Nothing: all of it is in memory."""
+        return []
 
     @contextmanager
     def freeze(self, found: Found, order: FreezeOrder) -> Iterator[SimulatedFrozen]:

@@ -299,8 +299,9 @@ class House:
         from drd.sources import device, rbd  # noqa: PLC0415 - only where they are used
 
         source = self.source(name)
-        known = isinstance(source, rbd.RbdSource | device.DeviceSource)
-        return list(source.doubts()) if known else []
+        if not isinstance(source, rbd.RbdSource | device.DeviceSource):
+            return []
+        return list(source.doubts())
 
     # ── hands ─────────────────────────────────────────────────────────────────────────────────
     def _pool(self, threads: int, name: str) -> ThreadPoolExecutor:
