@@ -293,10 +293,13 @@ def test_a_pattern_that_matches_nothing_is_a_warning(filled: Site) -> None:
 def test_a_target_folder_that_may_not_be_written(filled: Site) -> None:
     locked = filled.folder / "locked"
     locked.mkdir()
-    locked.chmod(0o500)
-    answer = without_root(filled, "restore", "disks/a.img", "--to", f"file:{locked}/out")
-    assert answer.code == 14
-    assert answer.error["hint"]
+    for mode in (0o500, 0):
+        locked.chmod(mode)
+        for path in (f"{locked}/out", f"{locked}/deeper/out")[: 1 if mode else 2]:
+            answer = without_root(filled, "restore", "disks/a.img", "--to", f"file:{path}")
+            assert answer.code == 14
+            assert answer.error["hint"]
+    locked.chmod(0o700)
     assert list(locked.iterdir()) == []
 
 

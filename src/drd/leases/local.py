@@ -33,19 +33,25 @@ class LocalLease:
         """
         fd = self._open(name)
         try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise RefusedError(
-                    f"lineage busy: process {_holder(fd)} works on it",
-                    about=name,
-                    hint="wait until it is done; the lock goes with the process",
-                ) from error
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+            self._take(fd, name)
             yield
         finally:
             os.close(fd)
+
+    def _take(self, fd: int, name: str) -> None:
+        """Lock an open file, and write down who has it."""
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        except BlockingIOError as error:
+            raise RefusedError(
+                f"lineage busy: process {_holder(fd)} works on it",
+                about=name,
+                hint="wait until it is done; the lock goes with the process",
+            ) from error
+        except OSError as error:
+            raise self._useless(error) from error
 
     def _open(self, name: str) -> int:
         """The lock file of *name*, which need not be fit for a file name."""
@@ -54,11 +60,14 @@ class LocalLease:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise ConfigError(
-                f"leases cannot be kept here: {error.strerror}",
-                about=str(self._directory),
-                hint="give the user that drd runs as a state_dir to write to",
-            ) from error
+            raise self._useless(error) from error
+
+    def _useless(self, error: OSError) -> ConfigError:
+        return ConfigError(
+            f"leases cannot be kept here: {error.strerror}",
+            about=str(self._directory),
+            hint="give the user that drd runs as a state_dir with room that it may write to",
+        )
 
 
 def _holder(fd: int) -> str:

@@ -50,11 +50,14 @@ class FileTarget:
             RefusedError: the file exists and may not be overwritten, or is no regular file.
             SourceError: no permission, no space, too large for this file system. Nothing is left.
         """
-        if not self._path.parent.is_dir():
-            raise NotFoundError(
-                "no such folder", about=str(self._path.parent), hint="make it, or correct the path"
-            )
-        mode = self._check_existing()
+        with translated(self.name):
+            if not self._path.parent.is_dir():
+                raise NotFoundError(
+                    "no such folder",
+                    about=str(self._path.parent),
+                    hint="make it, or correct the path",
+                )
+            mode = self._check_existing()
         with translated(str(self._quarantine)):
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             fd = os.open(self._quarantine, flags, FRESH_MODE)

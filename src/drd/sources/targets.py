@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, TextIO, TypeAlias
 
-from drd.errors import UsageError
+from drd.errors import SourceError, UsageError
 from drd.ports import Random, Target
 from drd.sources.device_target import DeviceTarget
 from drd.sources.file_target import FileTarget
@@ -102,6 +102,7 @@ def make_target(
 
     Raises:
         UsageError: *text* names no target.
+        SourceError: it is ``-``, and standard output is closed.
     """
     match parse_target(text):
         case RbdAddress() as address:
@@ -111,4 +112,19 @@ def make_target(
         case DeviceAddress(path):
             return DeviceTarget(path, overwrite=overwrite)
         case PipeAddress():
-            return PipeTarget(stdout or sys.stdout.buffer)
+            return PipeTarget(stdout or _standard_output())
+
+
+def _standard_output() -> BinaryIO:
+    """The process's own.
+
+    Raises:
+        SourceError: it was closed before drd began.
+    """
+    # typeshed does not know that there may be none (documentation of ``sys.__stdout__``)
+    stream: TextIO | None = sys.stdout
+    if stream is None:
+        raise SourceError(
+            "standard output is closed", about="-", hint="send it to a file or a pipe"
+        )
+    return stream.buffer

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,21 @@ def test_a_folder_that_cannot_be_made_is_a_matter_of_configuration(tmp_path: Pat
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="leases"), LocalLease(tmp_path / "file" / "x").hold("l"):
         pass
+
+
+def test_a_full_disk_is_a_matter_of_configuration(tmp_path: Path) -> None:
+    """The file can be made, and holds no byte: as where the last block is taken."""
+    lease = LocalLease(tmp_path / "leases")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(ConfigError, match="leases") as caught, lease.hold("lineage"):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.hint
+    with pytest.raises(OSError, match="own"), lease.hold("lineage"):
+        raise OSError("the holder's own")
 
 
 def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:

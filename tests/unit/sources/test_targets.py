@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import resource
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -190,7 +192,13 @@ def test_a_file_made_meanwhile_is_not_lost(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name, kind",
-    [("missing/disk.img", NotFoundError), ("folder", RefusedError), ("x" * 240, RefusedError)],
+    [
+        ("missing/disk.img", NotFoundError),
+        ("folder", RefusedError),
+        ("x" * 240, RefusedError),
+        ("x" * 300, RefusedError),
+        ("x" * 300 + "/disk.img", RefusedError),
+    ],
 )
 def test_what_cannot_be_is_refused_without_effect(
     tmp_path: Path, name: str, kind: type[DrdError]
@@ -229,6 +237,24 @@ def test_an_abandoned_device_is_named_once_it_was_touched(tmp_path: Path) -> Non
         if touch:
             target.write(0, b"x")
         assert target.abandon() == left
+
+
+CLOSED = """
+import os
+from drd.errors import SourceError
+from drd.sources.rbd_cluster import CephAccess
+from drd.sources.targets import make_target
+try:
+    make_target("-", CephAccess(), overwrite=False, random=os.urandom)
+except SourceError as error:
+    raise SystemExit(error.exit_code)
+"""
+
+
+def test_standard_output_may_be_closed() -> None:
+    command = ["sh", "-c", 'exec "$0" "$@" >&-', sys.executable, "-c", CLOSED]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (14, "")
 
 
 def test_a_reader_that_goes_away_ends_a_pipe() -> None:
