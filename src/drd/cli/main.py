@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -15,7 +17,7 @@ from drd import __version__
 from drd.cli import backup, catalogue, doctor, ls, policy, restore, setup, snapshots, verify
 from drd.cli.common import EXITS, LISTS, Call, shared_options
 from drd.cli.output import Reply, say
-from drd.errors import StoppedError, UsageError
+from drd.errors import DrdError, StoppedError, UsageError
 
 MAP = """\
 Back up Ceph RBD images and block devices, encrypted, to S3 or a directory; restore them; prove it.
@@ -76,7 +78,22 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = _wrong_usage(error, call, given)
     except BrokenPipeError:
         code = 1
+    except OSError as error:  # verbs turn theirs into errors of drd: this one is of what they say
+        code = _untold(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _untold(error: OSError) -> int:
+    """Say that the output could not be written, where that can be said; the exit code."""
+    with suppress(OSError):
+        click.echo(f"error: the output cannot be written: {error.strerror}", err=True)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # what is buffered would fail again at the end, with a traceback
+            stream.flush()
+            continue
+        with suppress(OSError), Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
+    return DrdError.exit_code
 
 
 @contextmanager

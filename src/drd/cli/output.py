@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, Final
 
 import click
 
@@ -14,6 +15,8 @@ from drd.errors import DrdError, common_exit_code
 from drd.model import Json
 
 Row = Mapping[str, Json]
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(slots=True)
@@ -70,22 +73,39 @@ def say(reply: Reply, *, as_json: bool, to_stderr: bool = False) -> None:
     """Write *reply*; errors and warnings go to stderr unless all of it is JSON."""
     out = sys.stderr if to_stderr else sys.stdout
     if as_json:
-        click.echo(json.dumps(reply.as_json(), ensure_ascii=False), file=out)
+        text = json.dumps(reply.as_json(), ensure_ascii=False)
+        # A name that is not UTF-8 has surrogates (PEP 383); escaped they are JSON still (RFC 8259, 7).
+        click.echo(text.encode(errors="backslashreplace").decode(), file=out)
         return
-    if reply.shown:
-        _table(reply.shown, list(reply.shown[0]), out)
-    for line in reply.text:
-        click.echo(line, file=out)
-    for warning in dict.fromkeys(reply.warnings):
-        click.echo(f"warning: {warning}", file=sys.stderr)
-    for error in reply.errors:
-        click.echo(f"error: {error}", file=sys.stderr)
-        click.echo(f"       {_hint(error)}", file=sys.stderr)
+    try:
+        if reply.shown:
+            _table(reply.shown, list(reply.shown[0]), out)
+        for line in reply.text:
+            _print(line, out)
+    finally:  # what went wrong is told also where the table could not be written
+        for warning in dict.fromkeys(reply.warnings):
+            _print(f"warning: {warning}", sys.stderr)
+        for error in reply.errors:
+            _print(f"error: {error}", sys.stderr)
+            _print(f"       {_hint(error)}", sys.stderr)
+
+
+def _print(line: str, out: IO[str]) -> None:
+    """One line for a person, whatever the names in it hold."""
+    click.echo(printable(line), file=out)
+
+
+def printable(text: str) -> str:
+    """*text* with its control characters escaped: a name of an image must not steer a terminal.
+
+    C0, DEL and C1 (ECMA-48, 5.2 and 5.3), and what is not UTF-8.
+    """
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def _table(rows: Sequence[Row], columns: Sequence[str], out: IO[str]) -> None:
     """A table that fits a terminal, and that lines up in a file."""
-    shown = [[cell(row.get(column)) for column in columns] for row in rows]
+    shown = [[printable(cell(row.get(column))) for column in columns] for row in rows]
     heads = [column.replace("_", " ") for column in columns]
     widths = [
         max(len(head), *(len(line[place]) for line in shown)) for place, head in enumerate(heads)
@@ -96,7 +116,7 @@ def _table(rows: Sequence[Row], columns: Sequence[str], out: IO[str]) -> None:
             text.rjust(width) if right else text.ljust(width)
             for text, width, right in zip(line, widths, numbers, strict=True)
         ]
-        click.echo("  ".join(cells).rstrip(), file=out)
+        _print("  ".join(cells).rstrip(), out)
 
 
 def _is_number(value: Json) -> bool:
