@@ -75,6 +75,36 @@ def test_a_full_repository_is_13_readable_and_goes_on_when_there_is_room(tmp_pat
     assert digest(Path(f"{target}-b")) == digest(large)
 
 
+def test_a_full_state_folder_is_2_for_doctor_and_backup_and_stops_no_restore(
+    tmp_path: Path,
+) -> None:
+    site = Site(tmp_path / "site").made()
+    image = site.image()
+    site.backup()
+    disk = tmp_path / "disk"
+    site.configure(state=str(disk / "state"))
+    run = f"drctl --json --config '{site.config}'"
+    answers = within(
+        disk,
+        1,
+        {
+            "fine": f"{run} doctor",
+            "fill": f"head -c 2000000 /dev/zero >'{disk}/fills' || true",
+            "doctor": f"{run} doctor",
+            "backup": f"{run} backup",
+            "restore": f"{run} restore disks/a.img --to file:{tmp_path}/out",
+        },
+    )
+    codes = {name: answer.code for name, answer in answers.items()}
+    assert codes == {"fine": 0, "fill": 0, "doctor": 2, "backup": 2, "restore": 0}
+    for name in ("doctor", "backup"):
+        error = answers[name].error
+        assert "No space left" in error["message"]
+        assert error["object"].startswith(str(disk))
+        assert "state_dir" in error["hint"]
+    assert digest(tmp_path / "out") == digest(image)
+
+
 def test_a_restore_onto_a_full_disk_is_14_and_names_what_it_left(tmp_path: Path) -> None:
     site = Site(tmp_path / "site").made()
     site.image("a.img", size=36 * MIB)

@@ -120,6 +120,26 @@ def test_an_unreadable_secret(minio_site: Site) -> None:
         assert fails(site, 2, *EVERY, ("doctor",)).error["object"].startswith(str(site.folder))
 
 
+def test_a_state_folder_that_cannot_be_used(filled: Site) -> None:
+    """A backup goes on without its catalogue, each time more slowly: doctor is who tells."""
+    (catalogue,) = filled.state.glob("*/catalogue.sqlite")
+    catalogue.unlink()
+    catalogue.mkdir()
+    answer = filled.run("doctor")
+    assert answer.code == 2
+    assert [one["check"] for one in answer.reply["findings"] if not one["ok"]] == ["state"]
+    assert "state_dir" in answer.error["hint"]
+    catalogue.rmdir()
+    assert filled.run("doctor").code == 0
+    for mode in (0o500, 0):
+        catalogue.parent.chmod(mode)
+        answer = without_root(filled, "doctor")
+        assert answer.code == 2
+        assert str(catalogue.parent) in answer.error["object"]
+        catalogue.parent.chmod(0o700)
+    assert list(filled.state.rglob(".doctor*")) == []
+
+
 # ── 10: not there ───────────────────────────────────────────────────────────────────────────────
 def test_no_such_image_or_point(filled: Site) -> None:
     fails(filled, 10, ("backup", "disks/none.img"), about="disks/none.img")

@@ -31,7 +31,7 @@ class Check:
 @click.command()
 @verb
 def doctor(call: Call) -> Reply:
-    """Check configuration, keys, store and sources, by trying them.
+    """Check configuration, state, keys, store and sources, by trying them.
 
     The store is tried with real objects below probe/, which are removed again; the credentials need
     the right to delete there.
@@ -66,6 +66,7 @@ def examine(house: House) -> Iterator[Check]:
     A store that does not answer, or whose keys cannot be read, is not asked fifteen times more.
     """
     yield _tried("configuration", partial(_configuration, house))
+    yield _tried("state", partial(_state, house))
     yield _tried("keys", partial(_keys, house))
     repository = _tried("repository", partial(_repository, house))
     yield repository
@@ -91,6 +92,11 @@ def _tried(name: str, step: Callable[[], str]) -> Check:
 
 def _configuration(house: House) -> str:
     return f"{len(house.need_config().source)} sources"
+
+
+def _state(house: House) -> str:
+    house.try_state()
+    return f"written to and read: {house.need_config().state_dir}"
 
 
 def _keys(house: House) -> str:

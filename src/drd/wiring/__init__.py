@@ -36,6 +36,7 @@ from drd.stores.retrying import Patience, RetryingStore
 from drd.stores.s3 import S3Settings, S3Store
 from drd.wiring.place import Place, blame_format
 from drd.wiring.reach import Asked, Reach, reach_of
+from drd.wiring.state import try_folder
 from drd.work.bench import Bench, Knobs
 from drd.work.held import needed_ids
 from drd.work.listing import known_points
@@ -268,6 +269,16 @@ class House:
 
     def _warn(self, text: str) -> None:
         self.warnings.append(text)  # the list of now: an open repository brings its own
+
+    def try_state(self) -> None:
+        """Use the state folder as a backup does, and open the catalogue.
+
+        Raises:
+            ConfigError: something cannot be written, or is in the way.
+        """
+        for folder in (self.need_config().state_dir / "leases", self._state()):
+            try_folder(folder)
+        self.catalogue()
 
     def _catalogue_file(self) -> Path:
         return self._state() / "catalogue.sqlite"
