@@ -210,7 +210,8 @@ class House:
         try:
             opened = open_repository(self.first_contact(), ring)
         except NotFoundError as error:
-            blame_format(self.first_contact(), ring, error)
+            known = place is not None and place.known
+            blame_format(self.first_contact(), ring, error, known=known)
             raise
         except RefusedError as error:
             error.about = self._whole(error.about)

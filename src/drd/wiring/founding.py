@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from shlex import quote
 
 from drd.core import hybrid, seal
 from drd.core.sheet import Sheet
-from drd.errors import DrdError
+from drd.errors import DrdError, RefusedError
 from drd.keys.keyfile import Belonging, make_key_file, write_key_file
 from drd.keys.paper import write_sheet
 from drd.keys.recovery import RootSigner
@@ -58,12 +61,13 @@ def make_repository(house: House, sheet_path: Path, *, recovery: bool) -> Made:
         region=s3.region if s3 else "",
     )
     made_at = now()
-    write_key_file(config.keys.file, keys)
-    try:
-        write_sheet(sheet_path, sheet, made_at=made_at)
-    except DrdError:
-        config.keys.file.unlink()  # it opens nothing yet, and would stand in the way of the next try
-        raise
+    with _blaming_an_unfinished_init(config.repository.url, config.keys.file, sheet_path):
+        write_key_file(config.keys.file, keys)
+        try:
+            write_sheet(sheet_path, sheet, made_at=made_at)
+        except DrdError:
+            config.keys.file.unlink()  # it opens nothing yet, and would stand in the way of the next
+            raise
     hosts: dict[bytes, tuple[str, ...]] = {
         public: (role,) for role, public in keys.signing_keys.items()
     }
@@ -79,6 +83,20 @@ def make_repository(house: House, sheet_path: Path, *, recovery: bool) -> Made:
     )
     init(store, new)
     return Made(belonging.repository, belonging.tenant, fingerprint)
+
+
+@contextmanager
+def _blaming_an_unfinished_init(url: str, *paths: Path) -> Iterator[None]:
+    """Say how to know whether the files in the way are needed: there is no repository at *url*."""
+    before = [quote(str(path)) for path in paths if path.exists()]
+    try:
+        yield
+    except RefusedError as error:
+        error.hint = (
+            f"no repository is at {url}: unless one at another address uses it, this is what an init "
+            f"left that did not end; move it away ({', '.join(before)}) and run init again"
+        )
+        raise
 
 
 def reader_bytes() -> bytes:

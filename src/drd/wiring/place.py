@@ -12,8 +12,9 @@ from pathlib import Path
 
 from drd.core import names, seal
 from drd.core.trust import FORMAT, TRUST, decode_document, read_format
-from drd.errors import DrdError, IntegrityError, KeyAccessError
+from drd.errors import DrdError, IntegrityError, KeyAccessError, NotFoundError
 from drd.ports import KeyRing, Store
+from drd.work.init import DO_IT_AGAIN, UNFINISHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,11 @@ class Place:
                     "bring the key file or the sheet that was made for that one",
                 ) from refusal
 
+    @property
+    def known(self) -> bool:
+        """Whether a repository was ever opened here."""
+        return self._known() is not None
+
     def _known(self) -> bytes | None:
         """The id that was written down; None when there is none, or it cannot be read."""
         try:
@@ -59,11 +65,14 @@ class Place:
             return None
 
 
-def blame_format(store: Store, ring: KeyRing, refusal: DrdError) -> None:
+def blame_format(store: Store, ring: KeyRing, refusal: DrdError, *, known: bool) -> None:
     """Tell a repository whose format document is gone from a place where there never was one.
+
+    *known* says that there was one.
 
     Raises:
         IntegrityError: the root of these keys signed a trust document here.
+        NotFoundError: it did, and nothing else is here: an init did not come to its end.
     """
     for listed in store.list(names.TRUST_PREFIX):
         try:
@@ -72,8 +81,20 @@ def blame_format(store: Store, ring: KeyRing, refusal: DrdError) -> None:
             continue
         if ring.root_fingerprint in (None, seal.sha256(document.signer)):
             key = names.format_key(1)
+            if not known and not _begun(store):
+                raise NotFoundError(
+                    UNFINISHED, about=f"{store.url}/{listed.key}", hint=DO_IT_AGAIN
+                ) from refusal
             raise IntegrityError(
                 "the repository of these keys is here, and its format document is damaged or gone",
                 about=f"{store.url}/{key}",
                 hint=f"put {key} back: an older version of it, or from a copy of the bucket",
             ) from refusal
+
+
+def _begun(store: Store) -> bool:
+    """Whether anything of a repository but its trust and its reader is here, or ever was."""
+    if store.versions(names.format_key(1)):
+        return True
+    prefixes = (names.FORMAT_PREFIX, "m/", "p/", "x/", "k/")
+    return any(True for prefix in prefixes for _ in store.list(prefix, limit=1))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from drd.core import names, seal
 from drd.core.trust import FORMAT, TRUST, VERSION, document_to_sign, encode_body, encode_document
@@ -21,6 +22,11 @@ from drd.work.once import put_once
 
 Sign = Callable[[bytes], tuple[bytes, bytes]]
 
+UNFINISHED: Final = "an init that did not end left its trust document here, and no repository"
+DO_IT_AGAIN: Final = (
+    f"nothing was backed up to it: remove {names.trust_key(1)}, and the key file and sheet of that init, "
+    "and run it again; or use another bucket or prefix"
+)
 HOW_TO_RESTORE = (
     "Take the recovery sheet. With drd at hand: drctl restore NAME --to file:PATH --sheet FILE --url URL. "
     "Without: fetch reader/<sha256> (a Python file named by its SHA-256, which stands in 'reader' here), "
@@ -60,12 +66,7 @@ def check_empty(store: Store) -> None:
         return
     about = f"{store.url} ({there[0]})"
     if there == [names.trust_key(1)]:
-        raise RefusedError(
-            "an init that did not end left its trust document here, and no repository",
-            about=about,
-            hint=f"nothing was backed up to it: remove {there[0]}, and the key file and sheet of "
-            "that init, and run it again; or use another bucket or prefix",
-        )
+        raise RefusedError(UNFINISHED, about=about, hint=DO_IT_AGAIN)
     raise RefusedError(
         "there is a repository here already",
         about=about,
