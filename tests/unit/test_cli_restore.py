@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from typing_extensions import override
 
+from drd.cli.common import stopped
 from drd.cli.output import Reply
 from drd.cli.restore import _affected, _check_owner, _put_back
 from drd.errors import RefusedError, SourceError
 from drd.model import Buffer, ByteRange, PointKind
 from drd.ports import Store
+from drd.sources.device_target import DeviceTarget
 from drd.testing.sources import MemoryTarget
 from drd.work.restore import Damage, Outcome
 from tests.unit.work.points import NAME, KeysRead, info, with_points
@@ -80,6 +83,37 @@ def test_what_a_target_says_is_told_also_when_the_restore_fails() -> None:
     quiet.warnings.append("the rest stays as it is")
     assert _put_back(opened, quiet, HANDS, best_effort=False).proven
     assert opened.repository.warnings == ["the rest stays as it is"]
+
+
+class Stops(DeviceTarget):
+    """Somebody presses Ctrl-C, or the disk fails, at the second write."""
+
+    def __init__(self, path: Path, why: BaseException) -> None:
+        super().__init__(str(path), overwrite=True)
+        self._why: BaseException | None = None
+        self._then = why
+
+    @override
+    def write(self, offset: int, data: Buffer) -> None:
+        if self._why is not None:
+            raise self._why
+        super().write(offset, data)
+        self._why = self._then
+
+
+def test_a_device_that_was_partly_overwritten_is_called_that(tmp_path: Path) -> None:
+    """To remove it, as one removes an unfinished file, is no advice."""
+    path = tmp_path / "device"
+    opened = with_points(1).opened(1)
+    path.write_bytes(bytes(opened.item.size))
+    with pytest.raises(KeyboardInterrupt) as stop:
+        _put_back(opened, Stops(path, KeyboardInterrupt()), HANDS, best_effort=False)
+    with pytest.raises(SourceError) as failed:
+        _put_back(opened, Stops(path, SourceError("it fails")), HANDS, best_effort=False)
+    for hint in (stopped(stop.value).hint, failed.value.hint):
+        assert f"device:{path} is partly overwritten" in hint
+        assert "remove" not in hint
+        assert hint[0] not in "; "
 
 
 def test_ctrl_c_while_other_points_are_looked_for_loses_no_damage_that_was_found() -> None:

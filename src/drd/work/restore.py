@@ -217,17 +217,22 @@ def restore(opened: OpenedPoint, target: Target, hands: Hands, *, best_effort: b
         else:
             target.finish()
     except DrdError as error:
-        left = target.abandon()
-        if left:
-            told = f"{error.hint}; " if error.hint else ""
-            error.hint = f"{told}what was written so far lies at {left}, to be removed"
+        error.hint = "; ".join(filter(None, (error.hint, _left_behind(target))))
         raise
     except BaseException as stop:
-        left = target.abandon()
+        left = _left_behind(target)
         if left:
-            stop.add_note(f"what was written so far lies at {left}, to be removed")
+            stop.add_note(left)
         raise
     return outcome
+
+
+def _left_behind(target: Target) -> str:
+    """Give *target* up, and say what it holds now; ``""`` when it holds what it did."""
+    left = target.abandon()
+    if left == target.name:  # written in place
+        return f"{left} is partly overwritten, and what it held is lost: restore to it again"
+    return left and f"what was written so far lies at {left}, to be removed"
 
 
 class _Restoring:
