@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -17,6 +17,13 @@ from drd.errors import ConfigError, DrdError, StoreError
 if TYPE_CHECKING:
     from drd.ports import Store
     from drd.wiring import House
+
+
+_NEXT: Final = {
+    "store": "look at its address and keys in the configuration, at the network, and at its own log",
+    "source": "check that it is up, and what the user that drd runs as may read",
+}
+"""What to do about errors that know no more, by their codes: others say to run this command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,7 @@ def _tried(name: str, step: Callable[[], str]) -> Check:
     try:
         return Check(name, step())
     except DrdError as error:
+        error.hint = error.hint or _NEXT.get(error.code, "")
         return Check(name, error.message, error)
 
 

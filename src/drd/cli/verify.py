@@ -80,7 +80,8 @@ def prove_each(
             failure = stopped(stop, name)
         except Exception as error:  # noqa: BLE001 - a bug met with one point must not hide the others
             failure = unexpected(error, name)
-        reply.errors.append(failure)
+        if failure not in reply.errors:  # one of a whole source is told once
+            reply.errors.append(failure)
         proofs += [(info, proof) for proof in prover.cut_short(info)]
         if isinstance(failure, StoppedError):
             break
@@ -199,6 +200,7 @@ class Prover:
         self._level = level
         self._round = Round(repository, level, eyes)
         self._found: dict[str, Sequence[Found]] = {}
+        self._unasked: dict[str, DrdError] = {}
 
     def prove(self, info: PointInfo) -> Proof:
         """Look at one point."""
@@ -227,9 +229,7 @@ class Prover:
         """
         had = info.facts.get("source")
         for source in sorted(self._sources(), key=lambda one: one.name != had):
-            if source.name not in self._found:
-                self._found[source.name] = source.discover()
-            for found in self._found[source.name]:
+            for found in self._images_of(source):
                 if found.identity == info.identity:
                     return source, found
         raise NotFoundError(
@@ -237,6 +237,19 @@ class Prover:
             about=info.name,
             hint="level 4 compares with the source; use --level 2",
         )
+
+    def _images_of(self, source: Source) -> Sequence[Found]:
+        """What a source has; it is asked once, and what it could not answer is one error."""
+        if source.name in self._unasked:
+            raise self._unasked[source.name]
+        if source.name not in self._found:
+            try:
+                self._found[source.name] = source.discover()
+            except DrdError as error:
+                error.about = error.about or source.name
+                self._unasked[source.name] = error
+                raise
+        return self._found[source.name]
 
 
 def tell(reply: Reply, proven: Sequence[tuple[PointInfo, Proof]]) -> None:
