@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -112,6 +113,8 @@ def test_init_without_recovery_makes_a_sheet_that_opens_nothing(tmp_path: Path) 
         "restore", "disks/a.img", "--to", f"file:{tmp_path}/out", "--sheet", str(site.sheet)
     )
     assert answer.code == 12
+    assert "no recovery key" in answer.error["message"]
+    assert "--no-recovery" in answer.error["hint"]
     assert not (tmp_path / "out").exists()
 
 
@@ -198,6 +201,21 @@ def test_backup_names_every_pattern_that_hits_nothing(site: Site) -> None:
     answer = site.run("backup", "disks/x*", "nobody/y")
     assert answer.code == 10
     assert answer.points == []
+
+
+def test_what_is_wrong_with_a_source_is_told_once(site: Site) -> None:
+    """Not for each of its images: what is to be done about it is one thing."""
+    for name in ("a.img", "b.img"):
+        site.image(name, size=64 * 1024, seed=name)
+    site.backup()
+    (site.images / "more").mkdir()
+    shutil.copy(site.images / "a.img", site.images / "more" / "a.img")
+    paths = f'paths = ["{site.images}/*.img", "{site.images}/*/*.img"]'
+    site.configure(sources=f'[source.disks]\ntype = "device"\n{paths}\n')
+    for command in (("backup",), ("verify", "--level", "4"), ("doctor",)):
+        answer = site.run(*command)
+        assert answer.code == 2
+        assert "two images would be called disks/a.img" in answer.error["message"]
 
 
 # ── ls, show ────────────────────────────────────────────────────────────────────────────────────
@@ -307,6 +325,9 @@ def test_wrong_usage_is_told_like_every_other_error(site: Site) -> None:
         ("restore", "disks/a.img", "--to", "nonsense"),
         ("restore", "disks/a.img", "--to", "rbd:onlyimage"),
         ("restore", "disks/a.img", "--to", "file:x", "--expect-head", "many"),
+        ("restore", "disks/a.img", "--to", "file:x", "--sheet", ""),
+        ("restore", "disks/a.img", "--to", "file://x"),
+        ("init", "--sheet", ""),
         (),
     ):
         answer = site.run(*arguments)
@@ -343,7 +364,7 @@ def test_the_page_of_exit_codes_has_each_code_and_tests_that_exist() -> None:
     codes = re.findall(r"^\| (\d+) \| (?:`|any|\|)", page, re.MULTILINE)
     assert sorted(int(code) for code in codes) == sorted(EXIT_CODES)
     here = Path(__file__).parent
-    known = "\n".join(path.read_text() for path in here.glob("test_*.py"))
+    known = "\n".join(path.read_text() for path in here.parent.rglob("test_*.py"))
     for test in re.findall(r"`(test_\w+)`", page):
         assert f"def {test}(" in known, test
     for name in re.findall(r"`(test_\w+\.py)`", page):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec
 import click
 
 from drd.cli.output import Reply, say
-from drd.errors import EXIT_CODES, DrdError, StoppedError
+from drd.errors import EXIT_CODES, DrdError, StoppedError, UsageError
 
 if TYPE_CHECKING:
     from drd.wiring import House
@@ -70,9 +70,19 @@ class Call:
         """The house for a verb with ``sheet_options``."""
         from drd.wiring.reach import Asked  # noqa: PLC0415
 
-        sheet = Path(options["sheet"]) if options["sheet"] else None
-        asked = Asked(sheet, options["url"], options["endpoint"])
+        asked = Asked(sheet_path(options["sheet"]), options["url"], options["endpoint"])
         return self.house(asked=asked, progress=progress)
+
+
+def sheet_path(given: str | None) -> Path | None:
+    """What ``--sheet`` names.
+
+    Raises:
+        UsageError: nothing: an empty variable of a shell must not choose other keys.
+    """
+    if given == "":
+        raise UsageError("the name of the sheet is empty", about="--sheet", hint="name a file")
+    return None if given is None else Path(given)
 
 
 def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:

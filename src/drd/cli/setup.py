@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from shlex import quote
 
 import click
 
-from drd.cli.common import Call, verb
+from drd.cli.common import Call, sheet_path, verb
 from drd.cli.output import Reply
 
 
@@ -28,7 +27,7 @@ def init(call: Call, sheet: str | None, *, no_recovery: bool) -> Reply:
     try:
         config = house.need_config()
         key_file = config.keys.file
-        path = Path(sheet) if sheet else key_file.with_name(f"{key_file.name}.sheet.txt")
+        path = sheet_path(sheet) or key_file.with_name(f"{key_file.name}.sheet.txt")
         made = make_repository(house, path, recovery=not no_recovery)
         reply = Reply(
             facts={

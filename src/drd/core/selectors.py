@@ -106,13 +106,18 @@ def parse_point(text: str) -> Selector:
         return _selector(name)
     if _DIGITS.fullmatch(suffix):
         if len(suffix) > len(str(MAX_SEQ)):
-            raise UsageError(f"{suffix[:20]} is no sequence number: it has over ten digits")
+            raise UsageError(
+                f"{suffix[:20]} is no sequence number: it has over ten digits",
+                about=text,
+                hint="'drctl ls NAME' shows the points that there are",
+            )
         return _selector(name, seq=int(suffix))
     try:
         return _selector(name, at=parse_time(suffix))
     except UsageError as error:
         more = f"an image that is really called {text!r} is {text + '@latest'!r}"
-        raise UsageError(error.message, about=text, hint=f"{error.hint}; {more}") from error
+        hint = "; ".join(filter(None, (error.hint, more)))
+        raise UsageError(error.message, about=text, hint=hint) from error
 
 
 def _selector(name: str, *, seq: int | None = None, at: datetime | None = None) -> Selector:

@@ -297,8 +297,10 @@ def _block(sheet: Sheet) -> Iterator[str]:
                 yield f"{at}: {' '.join(_cut(symbols, _GROUP))}"
 
 
-def decode_sheet(text: str) -> Sheet:
+def decode_sheet(text: str, *, about: str = "") -> Sheet:
     """Read a sheet: a copy, a re-typed one, the text of its QR code, or a mixture.
+
+    *about* is where it comes from, for messages.
 
     Raises:
         KeyAccessError: lines are missing or wrong; all of them are named by their numbers.
@@ -307,6 +309,7 @@ def decode_sheet(text: str) -> Sheet:
     if not lines:
         raise KeyAccessError(
             "this is no recovery sheet: no line begins with two digits and a colon",
+            about=about,
             hint="type the numbered lines of the sheet, or scan its square code",
         )
     texts = {number: _read_text(number, lines, wrong) for number in _TEXT_FIELDS}
@@ -320,7 +323,9 @@ def decode_sheet(text: str) -> Sheet:
     if wrong:
         told = "; ".join(f"line {number} {wrong[number]}" for number in sorted(wrong))
         raise KeyAccessError(
-            f"the recovery sheet does not read: {told}", hint="compare these lines with the paper"
+            f"the recovery sheet does not read: {told}",
+            about=about,
+            hint="compare these lines with the paper",
         )
     root = data[_ROOT]
     return Sheet(

@@ -40,4 +40,4 @@ def open_sheet(path: Path, role: Role) -> RecoveryRing:
         KeyAccessError: it is not there, or lines of it are wrong.
         ConfigError: it cannot be read.
     """
-    return RecoveryRing(decode_sheet(read_text(path, "recovery sheet")), role)
+    return RecoveryRing(decode_sheet(read_text(path, "recovery sheet"), about=str(path)), role)

@@ -69,6 +69,12 @@ def parse_target(text: str) -> Address:
         raise UsageError("a name holds a zero byte", about=kind, hint=HINT)
     if kind == "rbd":
         return _parse_rbd(text, rest)
+    if rest.startswith("//"):
+        raise UsageError(
+            "a target is a path, not a URL",
+            about=text,
+            hint=f"write {kind}:PATH, here {kind}:/{rest.lstrip('/')}",
+        )
     if not rest or rest.endswith("/"):
         raise UsageError("the path is empty, or names a folder", about=text, hint=HINT)
     return FileAddress(rest) if kind == "file" else DeviceAddress(rest)

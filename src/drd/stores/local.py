@@ -308,6 +308,12 @@ class LocalStore:
     def _check_root(self) -> None:
         """Tell an absent object from an absent repository."""
         if not self._root.is_dir():
+            if self._root.exists():
+                raise PlaceMissingError(
+                    "the repository's path is no folder",
+                    about=self.url,
+                    hint="correct repository.url: it names a file, or something else",
+                )
             raise PlaceMissingError(
                 "the repository's folder is not there",
                 about=self.url,

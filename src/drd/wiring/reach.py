@@ -101,7 +101,7 @@ def reach_of(asked: Asked, config: Config | None, environment: Mapping[str, str]
     """
     address, endpoint, region = "", "", ""
     if asked.sheet is not None:
-        sheet = decode_sheet(read_text(asked.sheet, "recovery sheet"))
+        sheet = decode_sheet(read_text(asked.sheet, "recovery sheet"), about=str(asked.sheet))
         address, endpoint, region = sheet.address, sheet.endpoint, sheet.region
     s3 = config.repository.s3 if config is not None else None
     url = asked.url or (config.repository.url if config is not None else address)

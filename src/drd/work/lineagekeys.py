@@ -160,6 +160,13 @@ class LineageKeys:
                     if fits(secret):
                         return secret
                     repository.warnings.append(f"slot {prefix}{number} holds another key")
+        if not repository.ring.holders() and not repository.ring.metadata_slots():
+            raise KeyAccessError(
+                "the keys at hand open no backup: this recovery sheet has no recovery key",
+                about=scope.lineage.hex(),
+                hint="it was made with --no-recovery, and holds the root alone: use the key file, or "
+                "an age identity that the configuration named",
+            )
         what = "metadata key" if metadata else "data key"
         raise KeyAccessError(
             f"no slot for the {what} of this lineage opens with the keys at hand",

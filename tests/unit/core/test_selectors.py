@@ -89,6 +89,14 @@ def test_points_that_are_wrong(text: str, told: str) -> None:
         parse_point(text)
 
 
+@pytest.mark.parametrize("suffix", ["2026-13-45T99:00:00Z", "2026-11-21T10:00:00", "9" * 11])
+def test_what_is_wrong_with_a_point_is_told_whole(suffix: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_point(f"disks/a@{suffix}")
+    assert caught.value.about == f"disks/a@{suffix}"
+    assert caught.value.hint[0] not in "; "
+
+
 def test_a_wrong_time_tells_how_to_reach_an_image_of_that_name() -> None:
     with pytest.raises(UsageError) as caught:
         parse_point("a/b@2026-11-21")

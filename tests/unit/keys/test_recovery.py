@@ -145,6 +145,15 @@ def test_what_is_printed_reads_back(tmp_path: Path) -> None:
         write_sheet(path, SHEET, made_at=MADE_AT)
 
 
+@pytest.mark.parametrize("text", ["", "no sheet", "41: 0000 0000"])
+def test_a_sheet_that_does_not_read_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "sheet.txt"
+    path.write_text(text)
+    with pytest.raises(KeyAccessError) as caught:
+        open_sheet(path, Role.RESTORE)
+    assert caught.value.about == str(path)
+
+
 def test_a_sheet_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(KeyAccessError, match="no recovery sheet here"):
         open_sheet(tmp_path / "sheet.txt", Role.RESTORE)

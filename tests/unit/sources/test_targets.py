@@ -72,6 +72,15 @@ def test_what_is_no_target_says_what_would_be(text: str) -> None:
     assert "rbd:POOL" in caught.value.hint
 
 
+@pytest.mark.parametrize("text", ["file://x", "file:///srv/x", "device:///dev/vdb"])
+def test_a_target_is_no_url(text: str) -> None:
+    kind, _, path = text.partition("://")
+    with pytest.raises(UsageError, match="not a URL") as caught:
+        parse_target(text)
+    assert f"{kind}:PATH" in caught.value.hint
+    assert caught.value.hint.endswith(f"{kind}:/{path.lstrip('/')}")
+
+
 def test_each_address_makes_its_target(tmp_path: Path) -> None:
     kinds = {
         "-": PipeTarget,

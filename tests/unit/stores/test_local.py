@@ -224,6 +224,19 @@ def test_a_missing_root_is_no_missing_object(tmp_path: Path) -> None:
     assert not (tmp_path / "unmounted").exists()
 
 
+def test_a_file_in_the_place_of_the_folder_is_called_one(tmp_path: Path) -> None:
+    """To make a repository there is no way out of it, so nobody is told to."""
+    path = tmp_path / "file"
+    path.write_text("precious")
+    for make in (False, True):
+        with pytest.raises(StoreError) as caught:
+            list(LocalStore(path, make=make).list(""))
+        assert "init" not in caught.value.hint
+        assert str(path) in caught.value.about
+    with pytest.raises(PlaceMissingError, match="no folder"):
+        list(LocalStore(path).list(""))
+
+
 def test_garbage_is_neither_listed_nor_followed(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     store.put("x/a", b"1")
