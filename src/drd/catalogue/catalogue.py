@@ -16,6 +16,10 @@ from drd.errors import ConfigError
 from drd.model import PointInfo, PointKind
 
 SCHEMA_VERSION: Final = 2
+HEADER_BYTES: Final = 100
+"""Every database has as many (SQLite database file format, 1.3)."""
+UNPROVEN: Final = "what this host knew of newest points is lost: freshness is unproven"
+"""What it means when a catalogue is lost: a bucket that hides points is not found out by it any more."""
 _T = TypeVar("_T")
 _NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
@@ -34,7 +38,8 @@ class SqliteCatalogue:
     """A :class:`drd.ports.Catalogue` in one file, named after the repository it speaks of.
 
     A file that is damaged when it is opened is set aside and begun anew: it is a cache. What an older
-    drd wrote is carried over.
+    drd wrote is carried over. ``lost`` says so, for operators, where something that was known is not
+    known any more; ``""`` where nothing is lost.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -44,7 +49,11 @@ class SqliteCatalogue:
         self._path = path
         self._sql = _statements("queries.sql")
         self._db: sqlite3.Connection | None = None
+        self.lost = ""
         try:
+            # SQLite takes a file of one byte, or none, for a new one. A first run has no file.
+            if path.is_file() and path.stat().st_size < HEADER_BYTES:
+                self.lost = f"the catalogue was emptied; {UNPROVEN} [{path}]"
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
                 self._connect()
@@ -73,7 +82,9 @@ class SqliteCatalogue:
     def _set_aside(self) -> None:
         self.close()
         # A log that stays beside it does no harm: SQLite removes the log of an empty database.
-        self._path.replace(self._path.with_suffix(".damaged"))
+        aside = self._path.with_suffix(".damaged")
+        self._path.replace(aside)
+        self.lost = f"the catalogue was damaged and set aside as {aside}; {UNPROVEN}"
 
     def _connect(self) -> None:
         self._db = sqlite3.connect(self._path, timeout=30, isolation_level=None)
@@ -95,11 +106,17 @@ class SqliteCatalogue:
             return
         if version == 1:
             self._open.execute(self._sql["from_1"])
-        else:
+        elif self._any_table():
             self._open.execute(self._sql["drop"])
+            self.lost = (
+                f"the catalogue was written by another version of drd; {UNPROVEN} [{self._path}]"
+            )
         for statement in _statements("schema.sql").values():
             self._open.execute(statement)
         self._open.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def _any_table(self) -> bool:
+        return self._open.execute(self._sql["any_table"]).fetchone() is not None
 
     @property
     def _open(self) -> sqlite3.Connection:
@@ -120,6 +137,11 @@ class SqliteCatalogue:
     def points(self, tenant: bytes) -> Sequence[PointInfo]:
         """See :class:`drd.ports.Catalogue`."""
         return self._rows("points", {"tenant": tenant}, lambda rows: [_point(row) for row in rows])
+
+    def knows_others(self, tenant: bytes) -> bool:
+        """Whether points are known here, and all of them are of other tenants than *tenant*."""
+        asked = {"tenant": tenant}
+        return self._rows("tenants", asked, lambda rows: rows[0] == (1, 0))
 
     def lineage_of(self, tenant: bytes, identity: str) -> bytes | None:
         """See :class:`drd.ports.Catalogue`."""

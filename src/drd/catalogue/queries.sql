@@ -43,3 +43,10 @@ ALTER TABLE point ADD COLUMN committed_here INTEGER NOT NULL DEFAULT 0;
 
 -- name: drop
 DROP TABLE IF EXISTS point;
+
+-- name: any_table
+SELECT 1 FROM sqlite_master LIMIT 1;
+
+-- name: tenants
+-- Whether anything is known here, and whether anything of this tenant is.
+SELECT EXISTS (SELECT 1 FROM point), EXISTS (SELECT 1 FROM point WHERE tenant = :tenant);

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from drd.catalogue.catalogue import DamagedCatalogueError, SqliteCatalogue
+from drd.catalogue.catalogue import UNPROVEN, DamagedCatalogueError, SqliteCatalogue
 from drd.catalogue.memory import MemoryCatalogue
 from drd.errors import ConfigError
 from drd.model import PointInfo
@@ -25,10 +25,12 @@ class SpareCatalogue:
 
     Args:
         path: the file.
-        warn: told once of each thing that the file cannot do.
+        warn: told once of each thing that the file cannot do, and of what was lost with a damaged one:
+            a host that knows no newest points is not protected from a bucket that hides them.
     """
 
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
+        self._path = path
         self._warn = warn
         self._file: SqliteCatalogue | None = None
         self._read: MemoryCatalogue | None = None
@@ -36,6 +38,8 @@ class SpareCatalogue:
             self._file = SqliteCatalogue(path)
         except ConfigError as error:
             self._go_on_without(error)
+        else:
+            self._tell_lost(self._file.lost)
 
     def close(self) -> None:
         """Close the file."""
@@ -78,6 +82,10 @@ class SpareCatalogue:
         if self._file is not None:
             try:
                 self._read = MemoryCatalogue(self._file.points(tenant))
+                if self._file.knows_others(tenant):
+                    self._tell_lost(
+                        f"the catalogue is of another repository; {UNPROVEN} [{self._path}]"
+                    )
             except ConfigError as error:
                 self._mend(error)
         self._read = self._read or MemoryCatalogue()
@@ -120,7 +128,11 @@ class SpareCatalogue:
         except ConfigError as second:
             self._go_on_without(second)
         else:
-            self._warn(f"{error}: set aside, and learnt anew from the bucket")
+            self._tell_lost(self._file.lost)
+
+    def _tell_lost(self, what: str) -> None:
+        if what:
+            self._warn(what)
 
     def _go_on_without(self, error: ConfigError) -> None:
         self.close()

@@ -223,6 +223,7 @@ class House:
             raise
         if place is not None:
             place.remember(opened.format.repository)
+        opened.warnings[:0] = self.warnings
         self.warnings = opened.warnings
         return replace(opened, store=self.store(cached=cached))
 
@@ -253,6 +254,8 @@ class House:
         """
         if self._catalogue is None:
             self._catalogue = SqliteCatalogue(self._catalogue_file())
+            if self._catalogue.lost:
+                self._warn(self._catalogue.lost)
         return self._catalogue
 
     def spare_catalogue(self) -> SpareCatalogue | None:

@@ -12,6 +12,7 @@ import pytest
 
 from drd.catalogue.catalogue import (
     SCHEMA_VERSION,
+    UNPROVEN,
     DamagedCatalogueError,
     SqliteCatalogue,
     _statements,
@@ -21,6 +22,7 @@ from drd.catalogue.spare import SpareCatalogue
 from drd.errors import ConfigError
 from drd.model import PointInfo
 from drd.ports import Catalogue
+from drd.testing.fakes import seeded
 from tests.unit.work.points import info
 
 TENANT = b"t" * 16
@@ -185,6 +187,69 @@ def test_what_is_no_catalogue_is_begun_anew(path: Path) -> None:
     assert path.with_suffix(".damaged").read_bytes().startswith(b"no database")
 
 
+def random_bytes(path: Path) -> None:
+    path.write_bytes(seeded("no catalogue")(9999))
+
+
+def another_version(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 99")
+
+
+def another_repository(path: Path) -> None:
+    path.unlink()
+    with closing(SqliteCatalogue(path)) as catalogue:
+        catalogue.learn([info(1, tenant=OTHER)])
+
+
+def cut_to(size: int) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(path.read_bytes()[:size])
+
+
+LOSSES: dict[str, Callable[[Path], object]] = {
+    "random": random_bytes,
+    "another version": another_version,
+    "another repository": another_repository,
+    **{f"cut to {size}": cut_to(size) for size in (0, 1, 50, 100, 511, 4096, 5000, 40000)},
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize("ask", ["keys", "points", "lineage_of", "highest"])
+def test_a_lost_catalogue_is_told_by_the_run_that_meets_it(
+    path: Path, loss: Callable[[Path], object], ask: str
+) -> None:
+    """What hid a point since would else go unseen: the host has forgotten it, and says nothing."""
+    filled(path)
+    loss(path)
+    told: list[str] = []
+    with closing(spare(path, told)) as catalogue:
+        first: dict[str, Callable[[], object]] = {
+            "keys": lambda: catalogue.keys(TENANT),
+            "points": lambda: catalogue.points(TENANT),
+            "lineage_of": lambda: catalogue.lineage_of(TENANT, "i"),
+            "highest": lambda: catalogue.highest(TENANT, LINEAGE),
+        }
+        assert not first[ask]()
+        assert catalogue.keys(TENANT) == {}
+        assert catalogue.points(TENANT) == []
+        catalogue.learn([info(1)])
+    assert len(set(told)) == 1
+    assert UNPROVEN in told[0]
+    assert str(path.with_suffix("")) in told[0]
+    with closing(spare(path, told)) as again:
+        assert again.points(TENANT) == [info(1)]
+    assert len(set(told)) == 1, "once, not for ever"
+
+
+def test_a_first_run_has_lost_nothing(path: Path) -> None:
+    told: list[str] = []
+    for _ in range(2):
+        with closing(spare(path, told)) as catalogue:
+            assert catalogue.points(TENANT) == []
+    assert told == []
+
+
 def test_nothing_of_the_old_file_gets_into_the_new_one(path: Path) -> None:
     """Its log stays while another process has it open, and would be read as the new file's."""
     with closing(SqliteCatalogue(path)) as catalogue, closing(SqliteCatalogue(path)) as other:
@@ -308,7 +373,7 @@ def test_damaged_pages_stop_nothing(path: Path, first: str) -> None:
     assert catalogue.points(TENANT)[-1] == info(1000)
     catalogue.close()
     assert len(told) == (first != "clear")
-    assert all("set aside" in one for one in told)
+    assert all("set aside" in one and UNPROVEN in one for one in told)
     assert path.with_suffix(".damaged").exists()
     with closing(SqliteCatalogue(path)) as again:
         assert again.points(TENANT)[-1] == info(1000)
