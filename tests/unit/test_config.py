@@ -139,11 +139,10 @@ def test_sizes(load: Load, written: str, size: int) -> None:
 
 
 def test_policies_are_read_though_nothing_uses_them(load: Load) -> None:
-    policy = 'every = "15m"\ncron = "@daily"\nrpo = "30s"\nrto = "4h"\nlock = "2w"\ndrill = "10d"\n'
+    policy = 'every = "15m"\nrpo = "30s"\nrto = "4h"\nlock = "2w"\ndrill = "10d"\n'
     config = load(SMALL + "[policy.gold]\n" + policy + "keep = {hourly = 24, minimum = 3}\n")
     assert config.policy["gold"] == Policy(
         every=900,
-        cron="@daily",
         rpo=30,
         rto=14400,
         lock=1209600,
@@ -207,15 +206,15 @@ def test_no_key_reaches_the_library_that_reads_the_file(load: Load, key: str) ->
         ('access_key_file = "/etc/drd/s3.access"', 'access_key_env = ""', "empty access_key_env"),
         ('region = "eu-north-2"', "transfers = 17", "line 5: repository.s3.transfers is wrong"),
         ('region = "eu-north-2"', "transfers = 3", "greater than or equal to 4"),
-        ('region = "eu-north-2"', 'transfers = "8"', "valid integer"),
-        ('region = "eu-north-2"', "transfers = true", "valid integer"),
-        ('region = "eu-north-2"', "region = 5", "valid string"),
+        ('region = "eu-north-2"', 'transfers = "8"', "should be a whole number"),
+        ('region = "eu-north-2"', "transfers = true", "should be a whole number"),
+        ('region = "eu-north-2"', "region = 5", "region is wrong: it should be a string"),
         ('region = "eu-north-2"', "connect_timeout_s = 0", "greater than 0"),
         ('file = "/etc/drd/repository.key"', "", "line 8: keys.file is missing"),
-        ('file = "/etc/drd/repository.key"', "file = 7", "keys.file is wrong"),
+        ('file = "/etc/drd/repository.key"', "file = 7", "keys.file is wrong: it should be a string"),
         ('file = "/etc/drd/repository.key"', 'file = ""', "keys.file is no path"),
         ("age17e", "age1bb", "line 10: keys.recovery holds 'age1bb"),
-        ('"]\n[source.vms]', '", 5]\n[source.vms]', "keys.recovery is wrong"),
+        ('"]\n[source.vms]', '", 5]\n[source.vms]', "it should be a list of strings, all of"),
         ("[source.vms]", "[source.VMs]", "line 11: source.VMs is no name: use a-z"),
         ("[source.vms]", '[source."v m"]', "source.v m is no name"),
         ('type = "rbd"', "", "line 11: source.vms.type is missing: it is one of rbd, device"),
@@ -225,10 +224,10 @@ def test_no_key_reaches_the_library_that_reads_the_file(load: Load, key: str) ->
         ("client.admin", "admin", "write client.NAME, not 'admin'"),
         ('["vm-*"]', "[]", "line 16: source.vms.images needs at least one entry"),
         ('["vm-*"]', '["a", "b", "a"]', "names 'a' twice"),
-        ('["vm-*"]', '"vm-*"', "source.vms.images is wrong"),
+        ('["vm-*"]', '"vm-*"', "source.vms.images is wrong: it should be a list of strings"),
         ('policy = "gold"', 'policy = "Gold"', "source.vms.policy is no name"),
         ('policy = "gold"', 'quiesced = "no"', "source.vms.quiesced is an unknown key"),
-        ('type = "device"', 'type = "device"\nquiesced = "no"', "input should be a valid boolean"),
+        ('type = "device"', 'type = "device"\nquiesced = "no"', "should be true or false"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_named_with_its_line(load: Load, old: str, new: str, told: str) -> None:
@@ -252,11 +251,42 @@ def test_a_wrong_value_is_named_with_its_line(load: Load, old: str, new: str, to
         ("[policy.gold.keep]\ndayly = 1", "policy.gold.keep.dayly is an unknown key"),
         ("[policy.gold.keep]\ndaily = -1", "greater than or equal to 0"),
         ("[policy]\ngold = 5", "policy.gold is wrong"),
-        ("[source]\nx = 5", "source.x"),
+        ("[policy]\ngold = 5", "it should be a table"),
+        ("[source]\nx = 5", "source.x is wrong: it should be a table"),
+        ('[source.x]\ntype = "device"\npaths = "a"', "paths is wrong: it should be a list of strings"),
+        ('[source.x]\ntype = "device"\npaths = [5]', "it should be a list of strings, all of them"),
+        ('[policy.gold]\ncron = "nope"', "policy.gold.cron is no cron line"),
+        ('[policy.gold]\ncron = "61 * * * *"', "higher than the maximum value (59)"),
+        ("[policy.gold]\ncron = 5", "policy.gold.cron is wrong: it should be a string"),
+        ('[policy.gold]\ncron = "0 * * * *"\nevery = "1h"', "policy.gold names both every and cron"),
     ],
 )  # fmt: skip
 def test_other_wrong_values(load: Load, text: str, told: str) -> None:
     assert told in fault(load, SMALL + text).message
+
+
+@pytest.mark.parametrize("value", ["5", '["a"]', "true"])
+def test_a_path_is_a_string_and_no_class_of_pythons_is_named(load: Load, value: str) -> None:
+    told = fault(load, f"state_dir = {value}\n{SMALL}").message
+    assert told == "line 1: state_dir is wrong: it should be a string"
+
+
+def test_a_cron_line_costs_its_reader_only_where_there_is_one(tmp_path: Path) -> None:
+    """To import APScheduler takes as long as all of 'drctl --help'."""
+    path = tmp_path / "drd.toml"
+    program = (
+        "import sys; from pathlib import Path; from drd.config import load_config\n"
+        "config = load_config(Path(sys.argv[1]))\n"
+        "print('apscheduler' in sys.modules, [one.cron for one in config.policy.values()])"
+    )
+    for policy, printed in (
+        ('every = "1h"', "False [None]\n"),
+        ('cron = "0 * * * mon-fri"', "True ['0 * * * mon-fri']\n"),
+    ):
+        path.write_text(f"{SMALL}[policy.gold]\n{policy}\n")
+        command = [sys.executable, "-c", program, str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout == printed
 
 
 def test_s3_needs_its_table(load: Load) -> None:

@@ -22,6 +22,20 @@ SOURCE_TYPES: Final = ("rbd", "device")
 _HEADER: Final = re.compile(r"\s*(\[\[?[^\[\]]+\]\]?)\s*(?:#.*)?")
 _ENTRY: Final = re.compile(r"\s*([A-Za-z0-9_\-.\"' ]+?)\s*=")
 
+_KINDS: Final[Mapping[str, str]] = {
+    "tuple_type": "a list of strings",
+    "is_instance_of": "a string",
+    "string_type": "a string",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+}
+"""pydantic's names for a value of the wrong kind, and what TOML calls the right one. Every list of the
+configuration holds strings, every instance asked for is a path."""
+
 Model = TypeVar("Model", bound=BaseModel)
 KeyPath = tuple[str, ...]
 
@@ -122,7 +136,17 @@ def _sentence(fault: Fault) -> tuple[KeyPath, str]:
         return (*keys, "type"), f"is {tag!r}, which is no type of source, the nearest is {near!r}"
     if kind == "value_error":
         return keys, str(context["error"])
-    return keys, "is wrong: " + fault.sentence[:1].lower() + fault.sentence[1:]
+    sentence = fault.sentence[:1].lower() + fault.sentence[1:]
+    return (
+        keys,
+        f"is wrong: it should be {_kind(fault)}" if kind in _KINDS else f"is wrong: {sentence}",
+    )
+
+
+def _kind(fault: Fault) -> str:
+    """What a value of the wrong kind should be; a part of a list is what the list is full of."""
+    inside = bool(fault.location) and isinstance(fault.location[-1], int)
+    return "a list of strings, all of them" if inside else _KINDS[fault.kind]
 
 
 def _without_tags(location: tuple[int | str, ...]) -> KeyPath:

@@ -21,6 +21,7 @@ from drd.config.values import (
     KIB,
     MIB,
     Client,
+    Cron,
     Duration,
     Endpoint,
     FilePath,
@@ -183,13 +184,19 @@ class Policy(Section):
     """``[policy.NAME]``: for the daemon; nothing uses it yet. Durations are in seconds."""
 
     every: Duration | None = None
-    cron: str | None = None
+    cron: Cron | None = None
     rpo: Duration | None = None
     rto: Duration | None = None
     keep: KeepCounts | None = None
     verify: Duration | None = None
     drill: Duration | None = None
     lock: Duration | None = None
+
+    @model_validator(mode="after")
+    def _one_rhythm(self) -> Self:
+        if self.every is not None and self.cron is not None:
+            raise ValueError("names both every and cron: it needs one of them at most")
+        return self
 
 
 def default_state_dir(user: int, environment: Mapping[str, str]) -> Path:

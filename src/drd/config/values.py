@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import SplitResult, urlsplit
@@ -47,6 +48,18 @@ def parse_duration(value: object) -> object:
     if match is None:
         raise ValueError('is no duration: write "30s", "15m", "4h", "10d" or "2w"')
     return int(match[1]) * _SECONDS[match[2]]
+
+
+def parse_cron(value: str) -> str:
+    """Five fields of crontab(5), as APScheduler reads them."""
+    from apscheduler.triggers.cron import CronTrigger  # noqa: PLC0415 - slow, and rarely needed
+
+    try:
+        CronTrigger.from_crontab(value, timezone=UTC)
+    except ValueError as error:
+        reason = f"{str(error)[:1].lower()}{str(error)[1:]}"
+        raise ValueError(f'is no cron line such as "0 * * * *": {reason}') from error
+    return value
 
 
 def parse_path(value: object) -> object:
@@ -139,6 +152,7 @@ Size = Annotated[int, BeforeValidator(parse_size)]
 Duration = Annotated[int, Field(gt=0), BeforeValidator(parse_duration)]
 FilePath = Annotated[Path, BeforeValidator(parse_path)]
 Name = Annotated[str, AfterValidator(parse_name)]
+Cron = Annotated[str, AfterValidator(parse_cron)]
 Client = Annotated[str, AfterValidator(parse_client)]
 Url = Annotated[str, AfterValidator(parse_url)]
 Endpoint = Annotated[str, AfterValidator(parse_endpoint)]
