@@ -6,6 +6,7 @@ image in the trash: a restore of the wrong point must not be what loses the last
 
 from __future__ import annotations
 
+import glob
 import os
 import stat
 from collections.abc import Mapping
@@ -16,7 +17,8 @@ from drd.model import Buffer, Json
 from drd.ports import Random
 from drd.sources.blockdev import write_all
 from drd.sources.device import FILE_QUARANTINE_MARK, FILE_REPLACED_MARK
-from drd.sources.os_errors import translated
+from drd.sources.os_errors import in_words, translated
+from drd.sources.patterns import matching
 
 FRESH_MODE = 0o600
 """An image holds whatever the machine held; the operator may open it up."""
@@ -58,6 +60,7 @@ class FileTarget:
                     hint="make it, or correct the path",
                 )
             mode = self._check_existing()
+        self._tell_older()
         with translated(str(self._quarantine)):
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             fd = os.open(self._quarantine, flags, FRESH_MODE)
@@ -69,6 +72,20 @@ class FileTarget:
                 self._unmake(fd)
                 raise
         self._fd = fd
+
+    def _tell_older(self) -> None:
+        """Name what restores to this name have left: one that was killed could not name it."""
+
+        def trouble(folder: str, error: OSError) -> None:
+            self.warnings.append(
+                f"whether older restores left something in {folder} is not known: {in_words(error)}"
+            )
+
+        pattern = glob.escape(f"{self._path}{FILE_QUARANTINE_MARK}") + "*"
+        self.warnings += [
+            f"an older restore left {path}: remove it when no restore is writing it"
+            for path in matching(pattern, trouble)
+        ]
 
     def _unmake(self, fd: int) -> None:
         """Remove the empty file of a ``prepare`` that failed: nobody would name it."""

@@ -141,6 +141,15 @@ def test_what_has_its_name_is_not_called_unfinished(tmp_path: Path) -> None:
     assert target.warnings == []
 
 
+def test_what_older_restores_left_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "disk[1].img"
+    assert made(path).warnings == []  # and is never finished
+    (left,) = tmp_path.iterdir()
+    made(tmp_path / "another.img")
+    (warning,) = made(path).warnings
+    assert str(left) in warning
+
+
 def open_files() -> set[str]:
     return {str(one.readlink()) for one in Path("/proc/self/fd").iterdir() if one.is_symlink()}
 
