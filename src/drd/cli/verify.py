@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from drd.model import Found, PointInfo
     from drd.ports import Source
+    from drd.work.hidden import Hidden
     from drd.work.repository import Repository
     from drd.work.verify import Eyes, Proof
 
@@ -25,6 +26,13 @@ MEANING = {
     2: "everything decrypts",
     4: "equal to the source's snapshot",
 }
+
+
+GONE_HINT = (
+    "somebody hides or removed it, or the bucket is older than it should be: ask its owner, put back older "
+    "versions of the objects, or a copy; when it is understood, 'drctl catalogue rebuild' accepts what "
+    "the bucket has now"
+)
 
 
 @click.command()
@@ -42,23 +50,42 @@ def verify(call: Call, names: tuple[str, ...], level: str, *, every: bool) -> Re
     """Prove that recovery points are there, whole, readable, or equal to their source."""
     from drd.model import Role  # noqa: PLC0415
     from drd.work import listing  # noqa: PLC0415
+    from drd.work.hidden import Hidden  # noqa: PLC0415
 
     house = call.house(progress="verify")
     try:
         # Not through the cache: what is to be proven is what the bucket has.
         repository = house.repository(Role.VERIFY, cached=False)
         eyes = house.eyes()
-        points = listing.known_points(repository, house.spare_catalogue(), pool=eyes.transfers)
+        catalogue = house.spare_catalogue()
+        known = catalogue.points(repository.tenant) if catalogue is not None else ()
+        points = listing.known_points(repository, catalogue, pool=eyes.transfers)
         reply = Reply()
-        chosen = _Chosen(repository, points, every=every).chosen(names, reply)
+        hidden = Hidden(known, points)
+        chosen = _Chosen(repository, points, hidden, every=every).chosen(names, reply)
         prover = Prover(house.sources, repository, int(level), eyes)
-        proofs = prove_each(chosen, prover, reply)
+        proofs = [*_missed(hidden, names, int(level)), *prove_each(chosen, prover, reply)]
         _look_besides(repository, points, reply, named=bool(names), chosen=chosen)
         tell(reply, proofs)
         reply.warnings = repository.warnings
         return reply
     finally:
         house.close()
+
+
+def _missed(hidden: Hidden, names: Sequence[str], level: int) -> Iterator[tuple[PointInfo, Proof]]:
+    """Newest points of what was named (of everything, without *names*) that the bucket has not any more."""
+    from drd.core.selectors import parse_point  # noqa: PLC0415
+    from drd.work.verify import Finding, Proof  # noqa: PLC0415
+
+    meant = [one for name in names for one in hidden.meant_by(parse_point(name))]
+    for info in {one.manifest_key: one for one in (meant if names else hidden.points)}.values():
+        point = f"{info.name}@{info.seq}"
+        what = f"is gone: this host knew it as the newest point of lineage {info.lineage.hex()}"
+        yield (
+            info,
+            Proof(point, level, 0, 0, (Finding(point, info.manifest_key, what),), hint=GONE_HINT),
+        )
 
 
 def prove_each(
@@ -133,9 +160,12 @@ def _look_for_shut(
 class _Chosen:
     """The points that names, patterns and numbers mean."""
 
-    def __init__(self, repository: Repository, points: Sequence[PointInfo], *, every: bool) -> None:
+    def __init__(
+        self, repository: Repository, points: Sequence[PointInfo], hidden: Hidden, *, every: bool
+    ) -> None:
         self._repository = repository
         self._points = points
+        self._hidden = hidden
         self._every = every
 
     def chosen(self, names: Sequence[str], reply: Reply) -> list[PointInfo]:
@@ -147,7 +177,7 @@ class _Chosen:
             except UsageError:
                 raise
             except DrdError as error:
-                reply.errors.append(error)
+                self._not_chosen(error, text, reply)
                 continue
             found.update({(one.lineage, one.seq): one for one in picked})
         return list(found.values())
@@ -172,7 +202,15 @@ class _Chosen:
                 for one in listing.matching(self._points, [selector.name]):
                     yield one, ""
             except DrdError as error:
-                reply.errors.append(error)
+                self._not_chosen(error, name, reply)
+
+    def _not_chosen(self, error: DrdError, name: str, reply: Reply) -> None:
+        """What was known here and is gone is a finding, and not a name that is wrong."""
+        from drd.core.selectors import parse_point  # noqa: PLC0415
+
+        wrong = isinstance(error, NotFoundError) and name
+        if not wrong or not self._hidden.meant_by(parse_point(name)):
+            reply.errors.append(error)
 
     def _pick(self, lineage: Sequence[PointInfo], text: str) -> list[PointInfo]:
         """The points of one lineage: the one that *text* means, or the newest, or every one."""
@@ -290,7 +328,7 @@ def tell(reply: Reply, proven: Sequence[tuple[PointInfo, Proof]]) -> None:
             IntegrityError(
                 f"level {proof.level}: {len(proof.findings)} findings",
                 about=proof.point,
-                hint="restore another point, or this one with --best-effort",
+                hint=proof.hint,
             )
         )
     # Damage in one point, or beside them, is damage, however many others are good; it is told first.

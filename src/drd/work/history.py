@@ -238,12 +238,13 @@ def learn(
     catalogue.learn(fresh)
     present = catalogue.points(repository.tenant)
     # Only what verified can be a head: else garbage above a hidden one would have it forgotten.
-    catalogue.forget(set(gone) - _heads(present))
+    catalogue.forget(set(gone) - heads(present))
     return mark_suspects(point for point in present if point.manifest_key in there)
 
 
-def _heads(points: Sequence[PointInfo]) -> set[str]:
+def heads(points: Sequence[PointInfo]) -> set[str]:
     """Keys of the newest point of each lineage, and of its newest full one, which gives it its name.
+    *points* come by number.
 
     They never expire, so they are not forgotten when a store does not show them any more.
     """

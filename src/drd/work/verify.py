@@ -78,6 +78,7 @@ class Proof:
     objects: int
     bytes: int
     findings: tuple[Finding, ...]
+    hint: str = "restore another point, or this one with --best-effort"
 
 
 @dataclass(frozen=True, slots=True)
