@@ -208,9 +208,11 @@ def test_a_slot_of_the_key_file_is_12_and_the_sheet_still_opens(
 ) -> None:
     key = weathered.keys[kind]
     how(site.repository / key)
-    answer = site.run("verify", "--level", "2")
-    assert answer.code == 12
-    assert key in answer.text or key.split("/")[2] in told(answer)
+    for level in ("0", "1", "2"):
+        answer = site.run("verify", "--all", "--level", level)
+        assert answer.code == 12, level
+        assert key in answer.text or key.split("/")[2] in told(answer)
+        assert answer.error["hint"], "one error, however many points it is about"
     answer, target = restored(site)
     assert answer.code == 12
     assert "sheet" in answer.error["hint"]
@@ -230,6 +232,37 @@ def test_a_slot_of_the_sheet_is_missed_before_it_is_needed(
     assert weathered.keys[kind] in " ".join(answer.reply["warnings"])
     assert restored(site, "--sheet", str(site.sheet))[0].code == 12
     assert restored(site)[0].code == 0
+
+
+SLOTS = ("1.keyfile", "1.recovery", "m1.recovery")
+
+
+@pytest.mark.parametrize("kind", SLOTS)
+def test_a_slot_that_is_gone_is_told_by_each_backup_and_at_level_0(
+    site: Site, weathered: Weathered, kind: str
+) -> None:
+    """A backup opens no data, and goes on: who reads its warnings has time to put the slot back."""
+    key = weathered.keys[kind]
+    assert site.run("backup").reply["warnings"] == []
+    slot = (site.repository / key).read_bytes()
+    remove(site.repository / key)
+    for _ in range(2):
+        answer = site.run("backup")
+        assert answer.code == 0
+        (warning,) = answer.reply["warnings"]
+        assert key in warning
+    answer = site.run("verify", "--level", "0")
+    assert answer.code == (12 if kind == "1.keyfile" else 0)
+    assert any(key in one and "missing" in one for one in answer.reply["warnings"])
+    (site.repository / key).write_bytes(slot)
+    assert site.run("backup").reply["warnings"] == []
+
+
+def test_what_nobody_can_open_any_more_is_not_called_good(site: Site, weathered: Weathered) -> None:
+    remove(site.repository / weathered.keys["1.keyfile"])
+    flip(site.repository / weathered.keys["1.recovery"])
+    for level in ("0", "1", "2"):
+        assert site.run("verify", "--all", "--level", level).code == 12
 
 
 # ── what is good in spite of it ─────────────────────────────────────────────────────────────────

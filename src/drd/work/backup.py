@@ -105,6 +105,8 @@ class _Run:
         else:
             keys, head = self._open(lineage)
             order = self._order(lineage, head)
+        if keys is not None:  # new ones have all their slots, or there is an error
+            self.under.warnings += keys.lacking()
         try:
             at = bench.timer()
             with self.source.freeze(self.found, order) as frozen:

@@ -65,6 +65,7 @@ class LineageKeys:
     slots: dict[str, list[int]]
     _metadata: dict[int, bytes] = field(default_factory=dict)
     _private: dict[int, bytes] = field(default_factory=dict)
+    _shut: dict[tuple[int, bool], KeyAccessError] = field(default_factory=dict)
 
     @property
     def current(self) -> Generation:
@@ -121,6 +122,31 @@ class LineageKeys:
             )
         return self._private[generation]
 
+    def lacking(self) -> list[str]:
+        """A sentence for each slot that a holder should have and the listing does not: by names alone,
+        so that who must open nothing finds it, too.
+        """
+        holders = self.repository.ring.holders()
+        wanted = [
+            (number, holder.slot, self._prefix(number, holder.slot, metadata=metadata))
+            for number in sorted(self.generations)
+            for holder in holders
+            for metadata in (False, True)
+        ]
+        return [
+            f"key slot {prefix}1 is missing: {slot} cannot open generation {number} of this lineage; "
+            "if it was there, put it back (an older version, or from a copy); a holder that was named "
+            "later has none"
+            for number, slot, prefix in wanted
+            if not self.slots.get(prefix)
+        ]
+
+    def _prefix(self, generation: int, slot: str, *, metadata: bool) -> str:
+        scope = self.scope
+        return names.slot_prefix(
+            scope.tenant, scope.lineage, generation, slot=slot, metadata=metadata
+        )
+
     def _known(self, generation: int) -> Generation:
         if generation not in self.generations:
             raise IntegrityError(
@@ -139,13 +165,29 @@ class LineageKeys:
     ) -> bytes:
         """Try the slots of the holders at hand, newest first; take only a secret that fits.
 
-        Of a slot every version is tried: who may only add versions must not be able to shadow it.
+        Of a slot every version is tried: who may only add versions must not be able to shadow it. What
+        did not open is not tried again, and is one error to all who ask.
         """
+        known = self._shut.get((generation, metadata))
+        if known is not None:
+            raise known
+        try:
+            return self._try(generation, holders, fits, metadata=metadata)
+        except KeyAccessError as error:
+            self._shut[generation, metadata] = error
+            raise
+
+    def _try(
+        self,
+        generation: int,
+        holders: Sequence[str],
+        fits: Callable[[bytes], bool],
+        *,
+        metadata: bool,
+    ) -> bytes:
         repository, scope = self.repository, self.scope
         for holder in holders:
-            prefix = names.slot_prefix(
-                scope.tenant, scope.lineage, generation, slot=holder, metadata=metadata
-            )
+            prefix = self._prefix(generation, holder, metadata=metadata)
             context = slot_context(scope, generation, metadata=metadata)
             for number in sorted(self.slots.get(prefix, ()), reverse=True):
                 for data in each_version(repository.store, f"{prefix}{number}"):

@@ -11,6 +11,8 @@ Points of a lineage share most objects. What was found out about one in this cal
 again, at the same level and by the same hash, size and keys: all points cost little more than one.
 What was found wrong of a point is kept when something (a store that goes away, Ctrl-C) ends the look
 at it half-way: it is the more urgent of the two to be told.
+At every level who verifies tries the own slot of each generation that the point stands on, where the
+role may open data at all: to a host whose slot is damaged or gone, packs without a fault are lost.
 The roll of each point belongs to every level but the last: at level 0 its manifests are there, from
 level 1 on they are the ones that it names.
 """
@@ -171,7 +173,11 @@ def needed(opened: OpenedPoint) -> list[Needed]:
 
 
 def verify_objects(opened: OpenedPoint, now: Round, *, point: str) -> Proof:
-    """Levels 0, 1 and 2, as *now* has it."""
+    """Levels 0, 1 and 2, as *now* has it.
+
+    Raises:
+        KeyAccessError: no slot of this host opens; what was found until then stays with *now*.
+    """
     level, eyes = now.level, now.eyes
     try:
         wanted = needed(opened)
@@ -187,7 +193,21 @@ def verify_objects(opened: OpenedPoint, now: Round, *, point: str) -> Proof:
             now.findings.append(Finding(point, one.key, what))
         done += one.size
         eyes.report(Progress("verify", done, total))
+    _try_own_slot(opened)
     return Proof(point, level, len(wanted), total if level else 0, now.take())
+
+
+def _try_own_slot(opened: OpenedPoint) -> None:
+    """Open the private keys of the point's generations, and nothing with them.
+
+    Raises:
+        KeyAccessError: no slot of this host opens.
+    """
+    if not opened.repository.ring.generation_slots():  # a role, or a file, that opens no data
+        return
+    generations = {epoch.generation for epoch in opened.rows.epochs}
+    for number in sorted({opened.point.manifest.clear.generation, *generations}):
+        opened.keys.private(number)
 
 
 def _check_of(
@@ -278,6 +298,7 @@ def verify_source(
 
     Raises:
         NotFoundError: the source has no snapshot of this point any more.
+        KeyAccessError: no slot of this host opens; what was found until then stays with *now*.
     """
     snapshot = snapshot_of(opened.point.table("snapshot"))
     if snapshot is None:
@@ -314,6 +335,7 @@ def verify_source(
             looked += count
             now.findings += [_differs(point, cell * geometry.cell, geometry.cell) for cell in cells]
             eyes.report(Progress("verify", looked * geometry.cell, size))
+    _try_own_slot(opened)
     return Proof(point, 4, looked, looked * geometry.cell, now.take())
 
 

@@ -236,6 +236,16 @@ def test_without_a_slot_that_opens_it_is_a_key_that_is_missing(made: Made) -> No
         again.private(1)
 
 
+def test_a_slot_that_is_gone_is_missed_by_its_name(made: Made) -> None:
+    """By the role that opens no data, and without a request."""
+    assert made.again(Role.BACKUP).lacking() == []
+    for gone, metadata in enumerate((False, True), 1):
+        made.store._objects.pop(f"{made.prefix(metadata=metadata)}1")
+        told = made.again(Role.BACKUP).lacking()
+        assert len(told) == gone
+        assert any(made.prefix(metadata=metadata) in one for one in told)
+
+
 def test_a_generation_that_nobody_signed_opens_nothing(made: Made) -> None:
     for take in (made.keys.metadata, made.keys.private):
         with pytest.raises(IntegrityError, match="no signed public half"):
