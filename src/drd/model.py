@@ -165,6 +165,20 @@ class PointInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Damage:
+    """Damage of packs or tables of a lineage, as a verify found it.
+
+    ``seq`` is the newest point that has it, ``level`` (0, 1 or 2) at which it was found, ``what`` one
+    finding for people.
+    """
+
+    seq: int
+    level: int
+    found_at: datetime
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class BackupResult:
     """What one run of ``drctl backup`` did for one image; every count in bytes."""
 

@@ -16,6 +16,7 @@ from drd.errors import DrdError
 from drd.model import (
     Buffer,
     Changed,
+    Damage,
     Found,
     HeldSnapshot,
     Json,
@@ -350,6 +351,17 @@ class Catalogue(Protocol):
 
         ``committed_here`` MUST stay set while the manifest is the same one: what the bucket says of
         a point does not unsay that this host made it.
+        """
+        ...
+
+    def damage_of(self, tenant: bytes, lineage: bytes) -> Damage | None:
+        """What was noted of damage in a lineage and not taken back; None for nothing."""
+        ...
+
+    def note_damage(self, tenant: bytes, lineage: bytes, damage: Damage | None) -> None:
+        """Note what a verify found in a lineage, in place of what was noted before; None takes it back.
+
+        It MUST outlive what else is learnt and forgotten, but not ``clear``.
         """
         ...
 

@@ -265,6 +265,23 @@ def test_what_nobody_can_open_any_more_is_not_called_good(site: Site, weathered:
         assert site.run("verify", "--all", "--level", level).code == 12
 
 
+def test_damage_that_was_seen_once_is_told_by_each_backup_since(
+    site: Site, weathered: Weathered
+) -> None:
+    """No backup heals it, and none looks for it: who saw it must not be told that all is well."""
+    key = weathered.keys["pack"]
+    data = (site.repository / key).read_bytes()
+    flip(site.repository / key)
+    assert site.run("backup").reply["warnings"] == [], "nobody has looked yet"
+    assert site.run("verify", "--level", "2").code == 11
+    (warning,) = site.run("backup").reply["warnings"]
+    assert "verify found damage" in warning
+    assert key in warning
+    (site.repository / key).write_bytes(data)
+    assert site.run("verify", "--level", "2").code == 0
+    assert site.run("backup").reply["warnings"] == []
+
+
 # ── what is good in spite of it ─────────────────────────────────────────────────────────────────
 @each_way
 def test_best_effort_writes_what_is_good_and_says_3(

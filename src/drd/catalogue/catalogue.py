@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from drd.errors import ConfigError
-from drd.model import PointInfo, PointKind
+from drd.model import Damage, PointInfo, PointKind
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 HEADER_BYTES: Final = 100
 """Every database has as many (SQLite database file format, 1.3)."""
 UNPROVEN: Final = "what this host knew of newest points is lost: freshness is unproven"
@@ -106,8 +106,11 @@ class SqliteCatalogue:
             return
         if version == 1:
             self._open.execute(self._sql["from_1"])
+        elif version == 2:  # noqa: PLR2004 - schema 3 has one table more, and no other change
+            pass
         elif self._any_table():
             self._open.execute(self._sql["drop"])
+            self._open.execute(self._sql["drop_damage"])
             self.lost = (
                 f"the catalogue was written by another version of drd; {UNPROVEN} [{self._path}]"
             )
@@ -158,6 +161,21 @@ class SqliteCatalogue:
         with self._asking(), self._transaction():
             self._open.executemany(self._sql["learn"], [_row(point) for point in points])
 
+    def damage_of(self, tenant: bytes, lineage: bytes) -> Damage | None:
+        """See :class:`drd.ports.Catalogue`."""
+        asked = {"tenant": tenant, "lineage": lineage}
+        return self._rows("damage_of", asked, lambda rows: _damage(rows[0]) if rows else None)
+
+    def note_damage(self, tenant: bytes, lineage: bytes, damage: Damage | None) -> None:
+        """See :class:`drd.ports.Catalogue`."""
+        row: dict[str, object] = {"tenant": tenant, "lineage": lineage}
+        with self._asking(), self._transaction():
+            self._open.execute(self._sql["take_back_damage"], row)
+            if damage is not None:
+                row |= {"seq": damage.seq, "level": damage.level, "what": damage.what}
+                row["found_at"] = damage.found_at.isoformat()
+                self._open.execute(self._sql["note_damage"], row)
+
     def forget(self, manifest_keys: Iterable[str]) -> None:
         """See :class:`drd.ports.Catalogue`."""
         with self._asking(), self._transaction():
@@ -169,6 +187,7 @@ class SqliteCatalogue:
         try:
             with self._asking(), self._transaction():
                 self._open.execute(self._sql["clear"])
+                self._open.execute(self._sql["clear_damage"])
         except DamagedCatalogueError:
             self.begin_anew()
 
@@ -231,6 +250,11 @@ def _row(point: PointInfo) -> dict[str, object]:
         "facts": json.dumps(dict(point.facts)),
         "committed_here": int(point.committed_here),
     }
+
+
+def _damage(row: tuple[Any, ...]) -> Damage:
+    seq, level, found_at, what = row
+    return Damage(int(seq), int(level), datetime.fromisoformat(found_at), str(what))
 
 
 def _point(row: tuple[Any, ...]) -> PointInfo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from drd.model import PointInfo
+from drd.model import Damage, PointInfo
 
 
 class MemoryCatalogue:
@@ -13,6 +13,7 @@ class MemoryCatalogue:
 
     def __init__(self, points: Iterable[PointInfo] = ()) -> None:
         self._points = {point.manifest_key: point for point in points}
+        self._damage: dict[tuple[bytes, bytes], Damage] = {}
 
     def keys(self, tenant: bytes) -> Mapping[str, bytes]:
         """See :class:`drd.ports.Catalogue`."""
@@ -41,6 +42,17 @@ class MemoryCatalogue:
             else:
                 self._points[point.manifest_key] = point
 
+    def damage_of(self, tenant: bytes, lineage: bytes) -> Damage | None:
+        """See :class:`drd.ports.Catalogue`."""
+        return self._damage.get((tenant, lineage))
+
+    def note_damage(self, tenant: bytes, lineage: bytes, damage: Damage | None) -> None:
+        """See :class:`drd.ports.Catalogue`."""
+        if damage is None:
+            self._damage.pop((tenant, lineage), None)
+        else:
+            self._damage[tenant, lineage] = damage
+
     def forget(self, manifest_keys: Iterable[str]) -> None:
         """See :class:`drd.ports.Catalogue`."""
         for key in manifest_keys:
@@ -49,6 +61,7 @@ class MemoryCatalogue:
     def clear(self) -> None:
         """See :class:`drd.ports.Catalogue`."""
         self._points.clear()
+        self._damage.clear()
 
     def _of(self, tenant: bytes) -> list[PointInfo]:
         return [point for point in self._points.values() if point.tenant == tenant]

@@ -41,6 +41,22 @@ DELETE FROM point;
 -- Schema 1 did not note who committed; what it knew is kept, because a hidden head is known by it.
 ALTER TABLE point ADD COLUMN committed_here INTEGER NOT NULL DEFAULT 0;
 
+-- name: damage_of
+SELECT seq, level, found_at, what FROM damage WHERE tenant = :tenant AND lineage = :lineage;
+
+-- name: note_damage
+INSERT INTO damage (tenant, lineage, seq, level, found_at, what)
+VALUES (:tenant, :lineage, :seq, :level, :found_at, :what);
+
+-- name: take_back_damage
+DELETE FROM damage WHERE tenant = :tenant AND lineage = :lineage;
+
+-- name: clear_damage
+DELETE FROM damage;
+
+-- name: drop_damage
+DROP TABLE IF EXISTS damage;
+
 -- name: drop
 DROP TABLE IF EXISTS point;
 

@@ -24,3 +24,15 @@ CREATE INDEX IF NOT EXISTS point_by_lineage ON point (tenant, lineage, seq);
 
 -- name: by_identity
 CREATE INDEX IF NOT EXISTS point_by_identity ON point (tenant, identity, committed_at, seq);
+
+-- name: damage
+-- What verify found on this host; the bucket cannot say so.
+CREATE TABLE IF NOT EXISTS damage (
+    tenant    BLOB NOT NULL,
+    lineage   BLOB NOT NULL,
+    seq       INTEGER NOT NULL,
+    level     INTEGER NOT NULL,
+    found_at  TEXT NOT NULL,
+    what      TEXT NOT NULL,
+    PRIMARY KEY (tenant, lineage)
+) WITHOUT ROWID;

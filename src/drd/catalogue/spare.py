@@ -14,7 +14,7 @@ from typing import TypeVar
 from drd.catalogue.catalogue import UNPROVEN, DamagedCatalogueError, SqliteCatalogue
 from drd.catalogue.memory import MemoryCatalogue
 from drd.errors import ConfigError
-from drd.model import PointInfo
+from drd.model import Damage, PointInfo
 from drd.ports import Catalogue
 
 _T = TypeVar("_T")
@@ -67,6 +67,14 @@ class SpareCatalogue:
         new = list(points)
         tenant = new[0].tenant if new else None
         self._tell(tenant, lambda one: one.learn(new))
+
+    def damage_of(self, tenant: bytes, lineage: bytes) -> Damage | None:
+        """See :class:`drd.ports.Catalogue`."""
+        return self._ask(tenant, lambda one: one.damage_of(tenant, lineage))
+
+    def note_damage(self, tenant: bytes, lineage: bytes, damage: Damage | None) -> None:
+        """See :class:`drd.ports.Catalogue`."""
+        self._tell(tenant, lambda one: one.note_damage(tenant, lineage, damage))
 
     def forget(self, manifest_keys: Iterable[str]) -> None:
         """See :class:`drd.ports.Catalogue`."""

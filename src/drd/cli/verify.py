@@ -49,8 +49,10 @@ GONE_HINT = (
 def verify(call: Call, names: tuple[str, ...], level: str, *, every: bool) -> Reply:
     """Prove that recovery points are there, whole, readable, or equal to their source."""
     from drd.model import Role  # noqa: PLC0415
+    from drd.wiring import now  # noqa: PLC0415
     from drd.work import listing  # noqa: PLC0415
     from drd.work.hidden import Hidden  # noqa: PLC0415
+    from drd.work.noting import note_damage  # noqa: PLC0415
 
     house = call.house(progress="verify")
     try:
@@ -64,7 +66,10 @@ def verify(call: Call, names: tuple[str, ...], level: str, *, every: bool) -> Re
         hidden = Hidden(known, points)
         chosen = _Chosen(repository, points, hidden, every=every).chosen(names, reply)
         prover = Prover(house.sources, repository, int(level), eyes)
-        proofs = [*_missed(hidden, names, int(level)), *prove_each(chosen, prover, reply)]
+        proofs = prove_each(chosen, prover, reply)
+        if catalogue is not None:
+            note_damage(catalogue, repository.tenant, proofs, now=now())
+        proofs = [*_missed(hidden, names, int(level)), *proofs]
         _look_besides(repository, points, reply, named=bool(names), chosen=chosen)
         tell(reply, proofs)
         reply.warnings = repository.warnings

@@ -14,6 +14,7 @@ from typing import TypeVar
 from drd.errors import CrashError, DrdError
 from drd.model import (
     Buffer,
+    Damage,
     Found,
     HeldSnapshot,
     ObjectVersion,
@@ -199,6 +200,15 @@ class MortalCatalogue:
     def forget(self, manifest_keys: Iterable[str]) -> None:
         """An effect: ``forget``."""
         self._life.act("forget", lambda: self._inner.forget(manifest_keys))
+
+    def damage_of(self, tenant: bytes, lineage: bytes) -> Damage | None:
+        """The inner catalogue's."""
+        self._life.check()
+        return self._inner.damage_of(tenant, lineage)
+
+    def note_damage(self, tenant: bytes, lineage: bytes, damage: Damage | None) -> None:
+        """An effect: ``note_damage``."""
+        self._life.act("note_damage", lambda: self._inner.note_damage(tenant, lineage, damage))
 
     def clear(self) -> None:
         """An effect: ``clear``."""

@@ -105,6 +105,7 @@ class _Run:
         else:
             keys, head = self._open(lineage)
             order = self._order(lineage, head)
+        self._warn_of_damage(lineage)
         if keys is not None:  # new ones have all their slots, or there is an error
             self.under.warnings += keys.lacking()
         try:
@@ -170,6 +171,17 @@ class _Run:
             self.under.warnings.append(
                 f"no key at hand opens what belongs to {', '.join(shut)}: it may be the history of this "
                 "image; this backup begins a new one"
+            )
+
+    def _warn_of_damage(self, lineage: bytes) -> None:
+        """Of what a verify found on this host: a backup goes on using it, and looks at none of it."""
+        found = self.bench.catalogue.damage_of(self.bench.repository.tenant, lineage)
+        if found is not None:
+            self.under.warnings.append(
+                f"verify found damage on {found.found_at:%Y-%m-%dT%H:%M:%SZ} ({found.what}): points that "
+                "use it do not restore, and no backup heals it ('drctl verify "
+                f"{self.found.label} --level {found.level}' looks again; docs/exit-codes.md, code 11, has "
+                "the ways out)"
             )
 
     def _make_keys(self, lineage: bytes) -> LineageKeys:

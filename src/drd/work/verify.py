@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -44,6 +45,9 @@ from drd.work.repository import Repository
 from drd.work.restore import OpenedPoint
 from drd.work.rolls import RollCheck
 from drd.work.shelf import Shelf, fetch
+
+OBJECT_LEVELS: Final = (0, 1, 2)
+"""The levels that look at packs and tables; level 4 looks at the source."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from drd.catalogue.catalogue import (
 from drd.catalogue.memory import MemoryCatalogue
 from drd.catalogue.spare import SpareCatalogue
 from drd.errors import ConfigError
-from drd.model import PointInfo
+from drd.model import Damage, PointInfo
 from drd.ports import Catalogue
 from drd.testing.fakes import seeded
 from tests.unit.work.points import info
@@ -29,6 +29,15 @@ TENANT = b"t" * 16
 LINEAGE = b"l" * 16
 OTHER = b"o" * 16
 
+OF_SCHEMA_2 = """
+CREATE TABLE point (
+    manifest_key TEXT PRIMARY KEY, tenant BLOB NOT NULL, lineage BLOB NOT NULL, seq INTEGER NOT NULL,
+    name TEXT NOT NULL, identity TEXT NOT NULL, kind INTEGER NOT NULL, point_at TEXT NOT NULL,
+    committed_at TEXT NOT NULL, size INTEGER NOT NULL, manifest_sha256 BLOB NOT NULL,
+    predecessor_seq INTEGER NOT NULL, facts TEXT NOT NULL, committed_here INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+PRAGMA user_version = 2;
+"""
 OF_SCHEMA_1 = """
 CREATE TABLE point (
     manifest_key TEXT PRIMARY KEY, tenant BLOB NOT NULL, lineage BLOB NOT NULL, seq INTEGER NOT NULL,
@@ -113,6 +122,23 @@ def test_what_the_bucket_says_does_not_unsay_who_committed(catalogue: Catalogue)
     assert [one.committed_here for one in catalogue.points(TENANT)] == [False, False]
 
 
+def test_damage_is_noted_until_it_is_taken_back(catalogue: Catalogue) -> None:
+    first, second = Damage(3, 1, info(1).point_at, "p/1: gone"), Damage(4, 2, info(2).point_at, "x")
+    assert catalogue.damage_of(TENANT, LINEAGE) is None
+    for one in (first, second):
+        catalogue.note_damage(TENANT, LINEAGE, one)
+        catalogue.learn([info(1)])
+        catalogue.forget(["m/1"])
+        assert catalogue.damage_of(TENANT, LINEAGE) == one
+    assert catalogue.damage_of(TENANT, OTHER) is None
+    catalogue.note_damage(TENANT, OTHER, first)
+    catalogue.note_damage(TENANT, LINEAGE, None)
+    assert catalogue.damage_of(TENANT, LINEAGE) is None
+    assert catalogue.damage_of(TENANT, OTHER) == first
+    catalogue.clear()
+    assert catalogue.damage_of(TENANT, OTHER) is None
+
+
 # ── the file ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -124,7 +150,7 @@ def test_a_file_is_found_again(path: Path) -> None:
             assert all(one.committed_here for one in catalogue.points(TENANT))
 
 
-@pytest.mark.parametrize("name", ["lineage_of", "highest"])
+@pytest.mark.parametrize("name", ["lineage_of", "highest", "damage_of"])
 def test_what_a_backup_asks_is_found_by_an_index(path: Path, name: str) -> None:
     """A backup of one image must not read what is known of all others."""
     with closing(SqliteCatalogue(path)) as catalogue:
@@ -149,6 +175,23 @@ def test_the_file_of_an_older_drd_is_carried_over(path: Path) -> None:
             assert catalogue.points(TENANT) == [info(7)]
             assert catalogue.highest(TENANT, LINEAGE) == 7
             assert catalogue._version() == SCHEMA_VERSION
+
+
+def test_the_file_of_schema_2_is_carried_over_whole(path: Path) -> None:
+    """Also what proves that a newest point is no lie of the bucket: that this host committed it."""
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(OF_SCHEMA_2)
+        when = info(7).point_at.isoformat()
+        row = ("m/7", TENANT, LINEAGE, 7, "a/b", "i", 1, when, when, 1, bytes(32), 6, "{}", 1)
+        old.execute("INSERT INTO point VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", row)
+        old.commit()
+    told: list[str] = []
+    with closing(spare(path, told)) as catalogue:
+        assert catalogue.points(TENANT) == [info(7, committed_here=True)]
+        assert catalogue.highest(TENANT, LINEAGE) == 7
+        catalogue.note_damage(TENANT, LINEAGE, Damage(7, 1, info(7).point_at, "p"))
+    assert told == []
 
 
 def test_the_file_of_a_newer_drd_is_begun_anew(path: Path) -> None:
