@@ -151,21 +151,32 @@ def _cut(piece: MapPiece, edges: _Index, low: int, high: int) -> Pieces:
     passed = np.maximum(low - here, 0)
     left = np.minimum(here + piece.count[data], high) - here - passed
     here, at = here + passed, piece.line[data] + passed
-    columns: list[tuple[_Index, _Index, _Index, _Index]] = []
-    more = left > 0
-    while more.any():
-        at, here, left = at[more], here[more], left[more]
-        frame = np.searchsorted(edges, at, side="right") - 1
-        to_edge = SLICE_BLOCKS - (here - low) % SLICE_BLOCKS
-        take = np.minimum(np.minimum(left, edges[frame + 1] - at), to_edge)
-        columns.append((frame, at - edges[frame], here, take))
-        at, here, left = at + take, here + take, left - take
-        more = left > 0
-    if not columns:
+    here, at, left = here[left > 0], at[left > 0], left[left > 0]
+    if not len(left):
         none = np.zeros(0, np.int64)
         return Pieces(none, none, none, none)
-    made = Pieces(*(np.concatenate(column) for column in zip(*columns, strict=True)))
-    return made.take(np.argsort(made.block, kind="stable"))
+    # All extents laid end to end: where each begins there, and where an edge cuts it.
+    ends = np.cumsum(left)
+    begins = ends - left
+    slices = np.arange(low, high, SLICE_BLOCKS)
+    cuts = (begins, _inside(edges, at, left, begins), _inside(slices, here, left, begins))
+    start = np.unique(np.concatenate(cuts))
+    owner = np.searchsorted(begins, start, side="right") - 1
+    into = start - begins[owner]
+    line = at[owner] + into
+    frame = np.searchsorted(edges, line, side="right") - 1
+    count = np.diff(np.append(start, ends[-1]))
+    return Pieces(frame, line - edges[frame], here[owner] + into, count)
+
+
+def _inside(edges: _Index, at: _Index, left: _Index, begins: _Index) -> _Index:
+    """Ascending *edges* that lie inside stretches ``(at, at + left)``, moved to where those *begin*."""
+    low = np.searchsorted(edges, at, side="right")
+    inside = np.searchsorted(edges, at + left, side="left") - low
+    owner = np.repeat(np.arange(len(at)), inside)
+    nth = np.arange(len(owner)) - np.repeat(np.cumsum(inside) - inside, inside)
+    moved: _Index = begins[owner] + edges[low[owner] + nth] - at[owner]
+    return moved
 
 
 def _fetches(table: FrameTable, frames: _Index) -> Iterator[Fetch]:
