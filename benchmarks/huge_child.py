@@ -150,10 +150,10 @@ def _restore(source: HugeSource, store: SlimStore, folder: Path) -> Row:
         store.keys = load_keys(bench.repository, full[0].lineage)
         store.content = lambda offset, length: source.content(offset, length, 0)
         whole = OpenedPoint(bench.repository, keys, point)
-        with ThreadPoolExecutor(GETS) as transfers:
+        with ThreadPoolExecutor(GETS) as transfers, ThreadPoolExecutor(1) as checks:
             whole.warm(transfers)
             planned = plan(whole)
-            hands = Hands(bench.cpu, transfers, _report)
+            hands = Hands(bench.cpu, transfers, checks, _report)
             outcome = restore(whole, NullTarget(), hands, best_effort=False)
     if outcome.damage or not outcome.proven:
         raise SystemExit(f"the restore is not proven: {outcome.damage[:3]}")

@@ -5,12 +5,18 @@ from __future__ import annotations
 import errno
 import threading
 from concurrent.futures import Future
-from typing import Any
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+import numpy as np
 
 from drd.errors import SourceError
 from drd.model import Buffer
 from drd.sources.ceph_bindings import Bindings
 from drd.sources.ceph_errors import as_drd, foreign
+
+LARGE: Final = 4 * 1024 * 1024
+"""Bytes of the writes that a restore mostly makes: one object of the default size."""
 
 
 class Reader:
@@ -65,6 +71,7 @@ class Writer:
         self._wait_s = wait_s
         self._free = threading.Semaphore(in_flight)
         self._failed: BaseException | None = None
+        self._bodies: SimpleQueue[bytearray] = SimpleQueue()
 
     def write(self, offset: int, data: Buffer) -> None:
         """Begin to write *data*; waits while too much is under way.
@@ -73,12 +80,14 @@ class Writer:
             SourceError: this or an earlier write failed, or the cluster does not answer.
         """
         self._enter()
-        body = bytes(data)  # librbd reads it until the callback; it takes nothing but bytes
+        body = self._body(data)
 
-        def done(completion: Any, _body: bytes = body) -> None:
+        def done(completion: Any) -> None:
             result = int(completion.get_return_value())
             if result < 0 and self._failed is None:
                 self._failed = as_drd(OSError(-result, ""), about=f"{self._about} at {offset}")
+            if isinstance(body, bytearray):
+                self._bodies.put(body)
             self._free.release()
 
         try:
@@ -88,6 +97,22 @@ class Writer:
         except foreign(self._ceph) as error:
             self._free.release()
             raise as_drd(error, about=self._about) from error
+
+    def _body(self, data: Buffer) -> bytes | bytearray:
+        """A copy, which librbd reads until the callback: it takes only what owns its bytes.
+
+        Large ones go into memory used before, and are copied without the interpreter's lock: fresh
+        pages under the lock were a fifth of the time of a restore.
+        """
+        view = np.frombuffer(data, np.uint8)
+        if len(view) != LARGE:
+            return view.tobytes()
+        try:
+            body = self._bodies.get_nowait()
+        except Empty:
+            body = bytearray(LARGE)
+        np.copyto(np.frombuffer(body, np.uint8), view)
+        return body
 
     def _enter(self) -> None:
         """Take a place; raise what went wrong before."""

@@ -36,7 +36,7 @@ from drd.errors import DrdError, IntegrityError
 from drd.model import ByteRange, Progress
 from drd.ports import Report, Target
 from drd.work import layout
-from drd.work.board import Board, Handover
+from drd.work.board import Board, Handover, Rooms
 from drd.work.gather import Gatherer
 from drd.work.history import Point
 from drd.work.layout import Stretch
@@ -45,7 +45,7 @@ from drd.work.packkeys import PackKeys
 from drd.work.pointmap import PointMap
 from drd.work.repository import Repository
 from drd.work.shelf import Shelf
-from drd.work.slices import Fetch, Region, Slice, regions
+from drd.work.slices import SLICE_BLOCKS, Fetch, Region, Slice, regions
 
 SLICES_AHEAD = 6
 """Slices that are fetched while one is written."""
@@ -93,10 +93,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """With what a restore works: two pools of threads, and where progress goes."""
+    """With what a restore works: pools of threads, and where progress goes. *checks* takes one slice after
+    the other, in their order: a single thread.
+    """
 
     cpu: Executor
     transfers: Executor
+    checks: Executor
     report: Report
 
 
@@ -235,6 +238,21 @@ def _left_behind(target: Target) -> str:
     return left and f"what was written so far lies at {left}, to be removed"
 
 
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    """A slice whose frames are fetched and then checked; ``checked`` is its part of the root digest."""
+
+    assembly: _Assembly
+    fetches: Sequence[Future[dict[int, str]]]
+    checked: Future[int]
+
+    def cancel(self) -> None:
+        """Let nothing more begin."""
+        self.checked.cancel()
+        for fetch in self.fetches:
+            fetch.cancel()
+
+
 class _Restoring:
     """A restore under way."""
 
@@ -247,6 +265,7 @@ class _Restoring:
         self.outcome = Outcome()
         self.root = size_term(opened.digest_keys.root, opened.item.item_id, opened.item.size)
         self.written_to = 0
+        self.rooms = Rooms(SLICE_BLOCKS * opened.geometry.block, most=SLICES_AHEAD)
 
     def run(self) -> Outcome:
         size = self.opened.item.size
@@ -261,22 +280,27 @@ class _Restoring:
 
     def _put_together(self) -> None:
         """Slice by slice, in the order of the image, with a few more being fetched for."""
-        under_way: deque[tuple[_Assembly, list[Future[dict[int, str]]]]] = deque()
+        under_way: deque[_UnderWay] = deque()
         try:
             for assembly in self._assemblies():
-                fetches = [self._begin(assembly, fetch) for fetch in assembly.slice.fetches]
-                under_way.append((assembly, fetches))
+                under_way.append(self._begin(assembly))
                 if len(under_way) > SLICES_AHEAD:
-                    self._finish_slice(*under_way[0])
+                    self._write_slice(under_way[0])
                     under_way.popleft()
             while under_way:
-                self._finish_slice(*under_way[0])
+                self._write_slice(under_way[0])
                 under_way.popleft()
         finally:  # of a restore that failed nothing more is fetched, the slice that failed included
-            for fetch in (fetch for _, fetches in under_way for fetch in fetches):
-                fetch.cancel()
+            for one in under_way:
+                one.cancel()
 
-    def _begin(self, assembly: _Assembly, fetch: Fetch) -> Future[dict[int, str]]:
+    def _begin(self, assembly: _Assembly) -> _UnderWay:
+        """Fetch and check in the threads of the pools, while earlier slices are written."""
+        fetches = [self._fetch(assembly, fetch) for fetch in assembly.slice.fetches]
+        checked = self.hands.checks.submit(self._check_slice, assembly, fetches)
+        return _UnderWay(assembly, fetches, checked)
+
+    def _fetch(self, assembly: _Assembly, fetch: Fetch) -> Future[dict[int, str]]:
         """Fetch in a thread of the pool; however that ends, nobody waits for its frames any more."""
         kept = assembly.board.kept
         begun = self.hands.transfers.submit(assembly.gather, fetch)
@@ -289,27 +313,34 @@ class _Restoring:
             gatherer = Gatherer(self.opened.repository.store, self.packs, piece.frames)
             handed = Handover()
             for region in self.opened.regions(stretch, piece):
-                board = Board(region, self.opened.geometry.block, handed)
+                board = Board(region, self.opened.geometry.block, handed, self.rooms)
                 handed = board.kept
                 for one in region.slices:
                     yield _Assembly(
                         self.opened, stretch, one, gatherer=gatherer, board=board, digests=digests
                     )
 
-    def _finish_slice(self, assembly: _Assembly, fetches: Sequence[Future[dict[int, str]]]) -> None:
-        """Put one slice together, check it, write it."""
+    def _check_slice(self, assembly: _Assembly, fetches: Sequence[Future[dict[int, str]]]) -> int:
+        """Wait for the frames of a slice and look at each cell; what the slice adds to the root digest.
+
+        The slices before it have all their frames then, and it may need some of those.
+        """
         for fetch in fetches:
             assembly.board.damaged.update(fetch.result())
-        digests = assembly.build(self.hands.cpu)
-        self._note_damage(assembly)
         item, key = self.opened.item.item_id, self.opened.digest_keys.root
-        for cell, digest in digests:
-            self.root += root_term(key, item, cell, digest)
+        digests = assembly.build(self.hands.cpu)
+        return sum(root_term(key, item, cell, digest) for cell, digest in digests)
+
+    def _write_slice(self, one: _UnderWay) -> None:
+        assembly = one.assembly
+        self.root += one.checked.result()
+        self._note_damage(assembly)
         for start, data in assembly.writes(self.opened.item.size):
             self._skip(start)
             self.target.write(start, data)
             self.written_to = start + len(data)
             self.outcome.bytes_written += len(data)
+        self.rooms.give_back(assembly.room)
         self.hands.report(Progress("restore", self.written_to, self.opened.item.size))
 
     def _skip(self, until: int) -> None:
@@ -351,7 +382,7 @@ class _Assembly:
         window_first = stretch.window * self._geometry.window_blocks
         shift = (stretch.first - stretch.space) * self._geometry.cell_blocks
         self._image_first = one.first + window_first + shift
-        self._buffer = np.zeros(0, np.uint8)
+        self.room = self._buffer = np.zeros(0, np.uint8)
         per_cell = self._geometry.cell_blocks
         self._expected = digests[one.first // per_cell : -(-one.end // per_cell)]
         self._wrong: dict[int, str] = {}
@@ -362,7 +393,8 @@ class _Assembly:
 
     def build(self, cpu: Executor) -> list[tuple[int, int]]:
         """Take the slice off the board, all of whose frames are there; (cell of the image, digest)."""
-        self._buffer = self.board.take(self.slice)
+        self.room = self.board.take(self.slice)
+        self._buffer = self.room[: (self.slice.end - self.slice.first) * self._geometry.block]
         return self._check_cells(cpu)
 
     def _check_cells(self, cpu: Executor) -> list[tuple[int, int]]:

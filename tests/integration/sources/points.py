@@ -104,7 +104,7 @@ class Points:
 
     def restore(self, result: BackupResult, target: Target) -> None:
         """Restore a point to *target*; it is proven, or this fails."""
-        hands = Hands(Inline(), Inline(), lambda _: None)
+        hands = Hands(Inline(), Inline(), Inline(), lambda _: None)
         opened = self._opened(result, self.store)
         outcome = restore(opened, target, hands, best_effort=False)
         assert outcome.proven

@@ -26,8 +26,8 @@ PACKS = 12
 @contextmanager
 def threads(count: int) -> Iterator[Hands]:
     """Hands with *count* transfers; afterwards nothing is under way any more."""
-    with ThreadPoolExecutor(count) as transfers:
-        yield Hands(Inline(), transfers, lambda _: None)
+    with ThreadPoolExecutor(count) as transfers, ThreadPoolExecutor(1) as checks:
+        yield Hands(Inline(), transfers, checks, lambda _: None)
 
 
 class FailsFirst(KeysRead):

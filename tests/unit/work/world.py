@@ -36,7 +36,7 @@ CELL = 64 * 1024
 BLOCK = 4096
 MIB = 1 << 20
 
-HANDS = Hands(Inline(), Inline(), lambda _: None)
+HANDS = Hands(Inline(), Inline(), Inline(), lambda _: None)
 
 
 @dataclass
