@@ -105,7 +105,8 @@ class _Lineage:
         now = wiring.now()
         self.draft.add(packed, new)
         facts: dict[str, Json] = {"name": "huge/huge", "identity": "huge", "size": self.source.size}
-        self.draft.commit(kind, facts, point_at=now, now=now, ordinal=self.hours.ordinal)
+        ordinal = self.hours.ordinal
+        self.draft.commit(self.draft.sign(kind, facts, point_at=now, now=now, ordinal=ordinal))
 
 
 def _sealing(keys: LineageKeys) -> Seal:

@@ -52,7 +52,7 @@ FIRST_CONTACT: Final = Patience(attempts=6, total_s=15.0)
 """How long to knock before anything has begun: somebody who mistyped an address waits for it. Later
 the store has answered once, and what fails then is worth more patience."""
 GARBAGE_AFTER: Final = 10_000
-"""So many new objects until the collector looks at the young ones; Python's own 700 is for small scripts."""
+"""So many new objects until the collector looks at the young ones; Python's own 700 is for scripts."""
 LEAST_PACKS: Final = 4
 """Packs sealed or under way at a time, at least: half as many as transfers are allowed, because each
 holds 32 MiB, the larger part of a backup's memory."""
