@@ -208,8 +208,8 @@ def test_a_refusal_comes_before_the_body_goes() -> None:
 
 def test_a_slow_line_gets_a_pack_through() -> None:
     body = bytearray(12 << 20)
-    with scripted(Answer(pause_s=0.015, headers={"ETag": "1"})) as server:
-        store_at(server.endpoint, timeout_s=0.5).put("p/a", body)
+    with scripted(Answer(pause_s=0.03, headers={"ETag": "1"})) as server:
+        store_at(server.endpoint, timeout_s=1.5).put("p/a", body)
         assert server.requests[0].body == bytes(body)
 
 
