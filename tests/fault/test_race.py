@@ -30,6 +30,11 @@ STORES: dict[str, Callable[[], MemoryStore]] = {
 }
 
 
+def on(*stores: str) -> pytest.MarkDecorator:
+    """Only on stores that can what the test is about."""
+    return pytest.mark.parametrize("world", stores, indirect=True)
+
+
 @pytest.fixture(params=STORES, ids=lambda name: name)
 def world(request: pytest.FixtureRequest) -> World:
     made = World(size=8 * CELL, store=STORES[request.param]())
@@ -252,11 +257,10 @@ def test_my_own_bytes_are_a_lost_answer(rivals: Rivals) -> None:
     assert not rivals.commit(rivals.theirs)
 
 
+@on("versioned, conditional", "versioned only")
 def test_garbage_under_the_name_does_not_win(rivals: Rivals) -> None:
     """Nor does a manifest of another place, or of another number."""
     store = rivals.world.store
-    if not store.abilities().versioned:
-        return
     garbage = [b"garbage", rivals.mine[:-1], rivals.head.key.encode()]
     garbage.append(store.get(rivals.head.key))
     for data in garbage:
@@ -266,11 +270,10 @@ def test_garbage_under_the_name_does_not_win(rivals: Rivals) -> None:
     assert not rivals.commit(rivals.theirs)
 
 
+@on("conditional only")
 def test_without_versions_garbage_under_the_name_is_refused(rivals: Rivals) -> None:
     """Two writers who both saw it would both put over it, and both be told that they won."""
     store = rivals.world.store
-    if store.abilities().versioned:
-        return
     for garbage in (b"garbage", rivals.mine[:-1], store.get(rivals.head.key)):
         store.put(rivals.key, garbage)
         for data in (rivals.mine, rivals.theirs):
@@ -334,9 +337,8 @@ def test_a_winner_that_is_not_visible_yet_is_not_put_over(rivals: Rivals) -> Non
     assert store.get(rivals.key, version=first.version) == rivals.theirs
 
 
+@on("versioned, conditional", "conditional only")
 def test_a_name_that_is_taken_and_shows_nothing_is_the_stores_failure(rivals: Rivals) -> None:
-    if not rivals.world.store.abilities().conditional_put:
-        return
     assert rivals.commit(rivals.theirs)
     slow = Slow(rivals.world.store)
     slow.unseen = 1000
@@ -346,21 +348,19 @@ def test_a_name_that_is_taken_and_shows_nothing_is_the_stores_failure(rivals: Ri
     assert rivals.world.store.get(rivals.key) == rivals.theirs
 
 
+@on("versioned, conditional", "versioned only")
 def test_a_loser_who_is_current_is_put_under_the_winner(rivals: Rivals) -> None:
     store = rivals.world.store
-    if not store.abilities().versioned:
-        return
     assert rivals.commit(rivals.mine)
     store.put(rivals.key, rivals.theirs)
     assert not rivals.commit(rivals.theirs)
     assert store.get(rivals.key) == rivals.mine
 
 
+@on("versioned, conditional", "versioned only")
 def test_the_next_writer_puts_the_winner_back_where_the_loser_could_not(rivals: Rivals) -> None:
     """The loser dies after its PUT: a copy of the bucket would have the wrong point."""
     world = rivals.world
-    if not world.store.abilities().versioned:
-        return
     assert rivals.commit(rivals.mine)
     world.store.put(rivals.key, rivals.theirs)
     world.backup()
