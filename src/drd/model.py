@@ -177,6 +177,14 @@ class Damage:
     found_at: datetime
     what: str
 
+    def warning(self, label: str) -> str:
+        """What to tell of it, of the image called *label*."""
+        return (
+            f"verify found damage on {self.found_at:%Y-%m-%dT%H:%M:%SZ} ({self.what}): points that use it "
+            f"may not restore, and no backup heals it ('drctl verify {label} --level {self.level}' looks "
+            "again; docs/exit-codes.md, code 11, has the ways out)"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class BackupResult:

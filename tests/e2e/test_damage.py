@@ -277,6 +277,9 @@ def test_damage_that_was_seen_once_is_told_by_each_backup_since(
     (warning,) = site.run("backup").reply["warnings"]
     assert "verify found damage" in warning
     assert key in warning
+    for listed in (site.run("ls"), site.run("ls", "disks/a.img")):
+        (told,) = listed.reply["warnings"]
+        assert key in told, "a point that is listed need not restore"
     (site.repository / key).write_bytes(data)
     assert site.run("verify", "--level", "2").code == 0
     assert site.run("backup").reply["warnings"] == []
@@ -296,6 +299,7 @@ def test_best_effort_writes_what_is_good_and_says_3(
     left.unlink()
     answer, target = restored(site, "--best-effort")
     assert answer.code == 3
+    assert str(target) in answer.error["hint"], "that is where the good bytes are now"
     whole = (weathered.site.images / "a.img").read_bytes()
     lost = sorted((one["offset"], one["length"]) for one in answer.reply["findings"])
     assert 0 < sum(length for _, length in lost) < len(whole)

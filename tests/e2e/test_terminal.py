@@ -98,6 +98,24 @@ def test_data_in_a_pipe_and_a_bar_on_the_terminal(large: Site) -> None:
     assert b"proven" in shown
 
 
+def test_no_image_is_written_to_a_terminal(large: Site) -> None:
+    ours, theirs = pty.openpty()
+    tried = subprocess.run(
+        [drctl.PROGRAM, "restore", "disks/a.img", "--to", "-", "--config", str(large.config)],
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        timeout=ENDS_S,
+        check=False,
+    )
+    os.set_blocking(ours, False)
+    with pytest.raises(BlockingIOError):
+        os.read(ours, 1)
+    os.close(theirs)
+    os.close(ours)
+    assert tried.returncode == 2
+    assert b"is a terminal" in tried.stderr
+
+
 SHOWN, HIDDEN = b"\x1b[?25h", b"\x1b[?25l"
 """What shows and hides the cursor (DECTCEM, xterm's control sequences)."""
 

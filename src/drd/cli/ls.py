@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +15,8 @@ from drd.errors import UsageError
 if TYPE_CHECKING:
     from drd.core.selectors import Selector
     from drd.model import PointInfo
+    from drd.wiring import House
+    from drd.work.repository import Repository
 
 
 @click.command()
@@ -47,11 +49,27 @@ def ls(call: Call, name: str | None, **options: Any) -> Reply:
             found = listing.full_points(_named(points, name))
             reply.lists["points"] = [shapes.point(info) for info in found]
             reply.shown = [shapes.point_line(info) for info in found]
+            chosen = [found] if found else []
+        reply.warnings += _noted(house, repository, chosen)
         if not reply.shown:
             reply.text.append("no recovery points yet")
         return reply
     finally:
         house.close()
+
+
+def _noted(
+    house: House, repository: Repository, lineages: Iterable[Sequence[PointInfo]]
+) -> list[str]:
+    """What a verify on this host found wrong: a point that is listed need not restore."""
+    catalogue = house.spare_catalogue()
+    if catalogue is None:
+        return []
+    notes = [
+        (points[-1].name, catalogue.damage_of(repository.tenant, points[-1].lineage))
+        for points in lineages
+    ]
+    return [f"{name}: {note.warning(name)}" for name, note in notes if note is not None]
 
 
 def _meant(name: str | None) -> list[Selector]:

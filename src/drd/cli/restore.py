@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from drd.cli import shapes
 from drd.cli.common import Call, sheet_options, verb
 from drd.cli.output import Reply, size
-from drd.errors import DrdError, IntegrityError, RefusedError
+from drd.errors import DrdError, IntegrityError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from drd.model import Json, PointInfo
@@ -61,11 +62,21 @@ def restore(call: Call, point: str, **options: Any) -> Reply:
     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN, where there is one).
     """
     call.to_stderr = options["to"] == PIPE
+    if options["to"] == PIPE and not options["dry_run"] and _is_terminal(sys.stdout):
+        raise UsageError(
+            "standard output is a terminal, and a whole image would be written to it",
+            about="--to -",
+            hint="send it on: drctl restore POINT --to - > image.raw",
+        )
     house = call.house_of_sheet(options, progress="restore")
     try:
         return _restore(house, point, options)
     finally:
         house.close()
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()
 
 
 def _restore(house: House, text: str, options: dict[str, Any]) -> Reply:
@@ -226,7 +237,8 @@ def _tell(
     )
     reply.lists["points"] = [row]
     if outcome.damage:
-        reply.errors.append(_damage_error(outcome, info))
+        hint = _left(outcome, target, best_effort=best_effort)
+        reply.errors.append(_damage_error(outcome, info, hint))
         if best_effort:
             reply.forced_exit = 3
     elif not outcome.proven:
@@ -234,7 +246,7 @@ def _tell(
             IntegrityError(
                 "what was put together has another root digest than what was backed up",
                 about=f"{info.name}@{info.seq}",
-                hint=_left(outcome),
+                hint=_left(outcome, target, best_effort=best_effort),
             )
         )
         if best_effort:
@@ -247,16 +259,18 @@ def _tell(
         )
 
 
-def _damage_error(outcome: Outcome, info: PointInfo) -> DrdError:
+def _damage_error(outcome: Outcome, info: PointInfo, hint: str) -> DrdError:
     lost = sum(one.where.length for one in outcome.damage)
     return IntegrityError(
         f"{lost} bytes in {len(outcome.damage)} ranges are lost",
         about=f"{info.name}@{info.seq}",
-        hint=_left(outcome),
+        hint=hint,
     )
 
 
-def _left(outcome: Outcome) -> str:
+def _left(outcome: Outcome, target: str, *, best_effort: bool) -> str:
+    if best_effort:
+        return f"what is good was written to {target}, with zeros in place of what is lost"
     left = f"what is good was left at {outcome.left_at}; " if outcome.left_at else ""
     return f"{left}restore another point, or use --best-effort"
 

@@ -53,6 +53,8 @@ def snapshots(call: Call, release: str | None) -> Reply:
             )
         reply.lists.setdefault("snapshots", [])
         reply.shown = [dict(row) for row in reply.lists["snapshots"]]
+        if not reply.shown and not reply.errors:
+            reply.text.append("no snapshots of drd")
         reply.warnings = house.warnings
         return reply
     finally:

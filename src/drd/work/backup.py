@@ -177,12 +177,7 @@ class _Run:
         """Of what a verify found on this host: a backup goes on using it, and looks at none of it."""
         found = self.bench.catalogue.damage_of(self.bench.repository.tenant, lineage)
         if found is not None:
-            self.under.warnings.append(
-                f"verify found damage on {found.found_at:%Y-%m-%dT%H:%M:%SZ} ({found.what}): points that "
-                "use it do not restore, and no backup heals it ('drctl verify "
-                f"{self.found.label} --level {found.level}' looks again; docs/exit-codes.md, code 11, has "
-                "the ways out)"
-            )
+            self.under.warnings.append(found.warning(self.found.label))
 
     def _make_keys(self, lineage: bytes) -> LineageKeys:
         bench = self.bench
