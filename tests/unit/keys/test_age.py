@@ -96,7 +96,9 @@ def test_it_knows_nothing_and_signs_nothing() -> None:
 
 # ── words ───────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize(
-    "text", ["", "age1", PUBLIC[:-1], PUBLIC + "q", "ssh-ed25519 AAAA", " " + PUBLIC]
+    "text",
+    ["", "age1", PUBLIC[:-1], PUBLIC + "q", "ssh-ed25519 AAAA", " " + PUBLIC],
+    ids=["nothing", "prefix", "short", "long", "of ssh", "indented"],
 )
 def test_what_is_no_recipient_is_named(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -126,6 +128,7 @@ def test_identity_files_are_read(tmp_path: Path) -> None:
         (f"{OTHER}\nage-encryption.org/v1\n", "line 2"),
         ("AGE-SECRET-KEY-1QQQ\n", "line 1"),
     ],
+    ids=["nothing", "comments alone", "of a message", "short"],
 )
 def test_what_is_no_identity_file(text: str, told: str) -> None:
     with pytest.raises(KeyAccessError, match=told) as caught:
