@@ -11,7 +11,7 @@ import click
 from drd.cli import shapes
 from drd.cli.common import Call, sheet_options, verb
 from drd.cli.output import Reply, size
-from drd.errors import DrdError, IntegrityError, RefusedError, UsageError
+from drd.errors import IntegrityError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from drd.model import Json, PointInfo
@@ -236,36 +236,29 @@ def _tell(
         }
     )
     reply.lists["points"] = [row]
-    if outcome.damage:
-        hint = _left(outcome, target, best_effort=best_effort)
-        reply.errors.append(_damage_error(outcome, info, hint))
-        if best_effort:
-            reply.forced_exit = 3
-    elif not outcome.proven:
-        reply.errors.append(
-            IntegrityError(
-                "what was put together has another root digest than what was backed up",
-                about=f"{info.name}@{info.seq}",
-                hint=_left(outcome, target, best_effort=best_effort),
-            )
-        )
-        if best_effort:
-            reply.forced_exit = 3
-    else:
+    if outcome.proven and not outcome.damage:
         reply.done = 1
         reply.text.append(
             f"restored     {info.name}@{info.seq} to {target}: {size(outcome.bytes_written)} written, "
             f"root digest {outcome.root.hex()[:16]}… proven"
         )
-
-
-def _damage_error(outcome: Outcome, info: PointInfo, hint: str) -> DrdError:
-    lost = sum(one.where.length for one in outcome.damage)
-    return IntegrityError(
-        f"{lost} bytes in {len(outcome.damage)} ranges are lost",
-        about=f"{info.name}@{info.seq}",
-        hint=hint,
+        return
+    reply.errors.append(
+        IntegrityError(
+            _what_is_wrong(outcome),
+            about=f"{info.name}@{info.seq}",
+            hint=_left(outcome, target, best_effort=best_effort),
+        )
     )
+    if best_effort:
+        reply.forced_exit = 3
+
+
+def _what_is_wrong(outcome: Outcome) -> str:
+    if not outcome.damage:
+        return "what was put together has another root digest than what was backed up"
+    lost = sum(one.where.length for one in outcome.damage)
+    return f"{lost} bytes in {len(outcome.damage)} ranges are lost"
 
 
 def _left(outcome: Outcome, target: str, *, best_effort: bool) -> str:

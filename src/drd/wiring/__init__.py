@@ -10,7 +10,7 @@ import gc
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -74,6 +74,15 @@ class _Connected(Protocol):
 
     def close(self) -> None:
         """End the connection."""
+        ...
+
+
+@runtime_checkable
+class _Doubting(Protocol):
+    """A source that can say what it is not sure of."""
+
+    def doubts(self) -> Sequence[str]:
+        """A sentence each."""
         ...
 
 
@@ -314,12 +323,8 @@ class House:
 
     def doubts(self, name: str) -> list[str]:
         """What a source says of the change lists of its images, and of paths that lead nowhere."""
-        from drd.sources import device, rbd  # noqa: PLC0415 - only where they are used
-
         source = self.source(name)
-        if not isinstance(source, rbd.RbdSource | device.DeviceSource):
-            return []
-        return list(source.doubts())
+        return list(source.doubts()) if isinstance(source, _Doubting) else []
 
     # ── hands ─────────────────────────────────────────────────────────────────────────────────
     def _settle_in(self) -> None:

@@ -100,8 +100,10 @@ class _Run:
         """The story of the module, for one image."""
         bench = self.bench
         started, puts, put_bytes = bench.timer(), *bench.uploads()
+        keys: LineageKeys | None
+        head: Point | None = None
         if lineage is None:
-            lineage, keys, head, order = self._begin()
+            lineage, keys, order = self._begin()
         else:
             keys, head = self._open(lineage)
             order = self._order(lineage, head)
@@ -142,7 +144,7 @@ class _Run:
             warnings=tuple(self.under.warnings),
         )
 
-    def _begin(self) -> tuple[bytes, LineageKeys | None, Point | None, FreezeOrder]:
+    def _begin(self) -> tuple[bytes, LineageKeys | None, FreezeOrder]:
         """A lineage that has no point yet: id, keys where an earlier run made them, and order.
 
         New keys are made once the image is open: one that cannot be opened leaves nothing behind. One
@@ -155,12 +157,12 @@ class _Run:
             keys = load_keys(bench.repository, lineage)
             order = FreezeOrder(lineage, bench.random(8))
             if not keys.generations:
-                return lineage, None, None, order
+                return lineage, None, order
             if any(one.seals for one in keys.generations.values()):
-                return lineage, keys, None, order
+                return lineage, keys, order
         lineage = bench.random(16)
         run = first_run(bench.repository, lineage, self.found)
-        return lineage, None, None, FreezeOrder(lineage, run)
+        return lineage, None, FreezeOrder(lineage, run)
 
     def _warn_of_shut(self) -> None:
         """Names are sealed: of a lineage that does not open nobody can tell whether it is this image's."""

@@ -36,15 +36,12 @@ def find_whole(
     try:
         return find_lineage(points, selector)
     except NotFoundError as error:
-        readable = {one.lineage.hex() for one in points}
-        for folder in repository.store.folders(f"m/{repository.tenant.hex()}/"):
-            if folder in readable or not names.is_id(folder):
-                continue
-            for seq in damaged(repository, bytes.fromhex(folder), set()):
+        for lineage in _unread(repository, points):
+            for seq in damaged(repository, lineage, set()):
                 raise IntegrityError(
                     "there is no backup of this name, and one whose name cannot be read: "
                     "its only manifest is damaged",
-                    about=names.manifest_key(repository.tenant, bytes.fromhex(folder), seq),
+                    about=names.manifest_key(repository.tenant, lineage, seq),
                     hint="the next backup of the image begins anew",
                 ) from error
         for reason in locked(repository, points):
@@ -58,13 +55,18 @@ def locked(
     """What keeps a lineage shut: it has a manifest that verifies, none is among *points*, and its
     keys do not open it. Its name is not known either: names are sealed.
     """
-    readable = {one.lineage.hex() for one in points}
-    for folder in repository.store.folders(f"m/{repository.tenant.hex()}/"):
-        if folder in readable or not names.is_id(folder):
-            continue
-        reason = _reason(repository, bytes.fromhex(folder))
+    for lineage in _unread(repository, points):
+        reason = _reason(repository, lineage)
         if reason is not None:
             yield reason
+
+
+def _unread(repository: Repository, points: Sequence[PointInfo]) -> Iterator[bytes]:
+    """Lineages that have manifests, none of them among *points*."""
+    readable = {one.lineage.hex() for one in points}
+    for folder in repository.store.folders(f"m/{repository.tenant.hex()}/"):
+        if folder not in readable and names.is_id(folder):
+            yield bytes.fromhex(folder)
 
 
 def _reason(repository: Repository, lineage: bytes) -> IntegrityError | KeyAccessError | None:

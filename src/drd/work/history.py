@@ -30,7 +30,6 @@ NUMBERS = 1 << 63
 READ_AHEAD = 64
 """Manifests that are asked for ahead; the pool says how many at a time."""
 _Given = TypeVar("_Given")
-_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,27 +280,27 @@ class Reading:
 
     def newest(self, lineages: Iterable[bytes]) -> list[PointInfo]:
         """Of each lineage the newest point, and the newest full one where that is another."""
-        return [one for heads in self._each(self._newest, lineages) for one in heads]
+        return self._all(self._newest, lineages)
 
     def _all(
         self,
-        read: Callable[[tuple[bytes, str]], PointInfo | None],
-        wanted: Iterable[tuple[bytes, str]],
+        read: Callable[[_Given], list[PointInfo]],
+        wanted: Iterable[_Given],
     ) -> list[PointInfo]:
-        return [one for one in self._each(read, wanted) if one is not None]
-
-    def _each(self, work: Callable[[_Given], _Made], things: Iterable[_Given]) -> Iterator[_Made]:
+        each: Iterator[list[PointInfo]]
         if self._pool is None:
-            return map(work, things)
-        return ordered(self._pool, work, things, ahead=READ_AHEAD)
+            each = map(read, wanted)
+        else:
+            each = ordered(self._pool, read, wanted, ahead=READ_AHEAD)
+        return [point for found in each for point in found]
 
-    def _read(self, wanted: tuple[bytes, str]) -> PointInfo | None:
+    def _read(self, wanted: tuple[bytes, str]) -> list[PointInfo]:
         lineage, key = wanted
         with self._forgiven(lineage, key):
             keys = self._keys_of(lineage)
             point = _try_point(self._repository, keys, key) if keys is not None else None
-            return next(iter(self._told(point)), None) if point is not None else None
-        return None
+            return self._told(point) if point is not None else []
+        return []
 
     def _newest(self, lineage: bytes) -> list[PointInfo]:
         found: list[PointInfo] = []

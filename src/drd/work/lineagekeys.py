@@ -171,20 +171,6 @@ class LineageKeys:
         known = self._shut.get((generation, metadata))
         if known is not None:
             raise known
-        try:
-            return self._try(generation, holders, fits, metadata=metadata)
-        except KeyAccessError as error:
-            self._shut[generation, metadata] = error
-            raise
-
-    def _try(
-        self,
-        generation: int,
-        holders: Sequence[str],
-        fits: Callable[[bytes], bool],
-        *,
-        metadata: bool,
-    ) -> bytes:
         repository, scope = self.repository, self.scope
         for holder in holders:
             prefix = self._prefix(generation, holder, metadata=metadata)
@@ -202,15 +188,20 @@ class LineageKeys:
                     if fits(secret):
                         return secret
                     repository.warnings.append(f"slot {prefix}{number} holds another key")
+        shut = self._shut[generation, metadata] = self._no_slot_opens(metadata=metadata)
+        raise shut
+
+    def _no_slot_opens(self, *, metadata: bool) -> KeyAccessError:
+        repository, scope = self.repository, self.scope
         if not repository.ring.holders() and not repository.ring.metadata_slots():
-            raise KeyAccessError(
+            return KeyAccessError(
                 "the keys at hand open no backup: this recovery sheet has no recovery key",
                 about=scope.lineage.hex(),
                 hint="it was made with --no-recovery, and holds the root alone: use the key file, or "
                 "an age identity that the configuration named",
             )
         what = "metadata key" if metadata else "data key"
-        raise KeyAccessError(
+        return KeyAccessError(
             f"no slot for the {what} of this lineage opens with the keys at hand",
             about=scope.lineage.hex(),
             hint="use the key file of this repository, or the recovery sheet",
