@@ -3,6 +3,7 @@ SHELL := /usr/bin/env bash
 BIN := .venv/bin
 CODE := $(wildcard src tests lab tools benchmarks reader)
 LAB ?= .lab
+WORKERS ?= -n 2 --dist loadfile
 .PHONY: run demo lab test cover check format bench docs wheel lock servers
 
 run: .venv/made                     ## start what a user starts
@@ -11,10 +12,10 @@ demo: .venv/made                    ## an image backed up, changed, verified, re
 	tools/demo.sh
 lab: servers                        ## leave Ceph, RGW and MinIO running in $(LAB)
 	$(BIN)/python -m lab up $(LAB) --rgw
-test: servers                       ## all tests, with real servers; ARGS="tests/unit -k name"
-	$(BIN)/pytest $(ARGS)
+test: servers                       ## all tests, each worker with its own servers; ARGS="tests/unit -k name"
+	$(BIN)/pytest $(WORKERS) $(ARGS)
 cover: servers
-	$(BIN)/pytest --cov --cov-report=term-missing $(ARGS)
+	$(BIN)/pytest $(WORKERS) --cov --cov-report=term-missing $(ARGS)
 check: .venv/made wheel docs
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
