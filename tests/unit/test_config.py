@@ -15,17 +15,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from drd.config import Config, DeviceSource, RbdSource, load_config
-from drd.config.loading import check_config, key_lines
-from drd.config.sections import (
+from drd.config import (
     S3,
+    Config,
+    Daemon,
+    DeviceSource,
     KeepCounts,
-    Keys,
-    Pack,
+    Limits,
     Policy,
+    Prune,
+    RbdSource,
     Repository,
-    default_state_dir,
+    VerifyPlan,
+    load_config,
 )
+from drd.config.loading import check_config, key_lines
+from drd.config.sections import Keys, Pack, default_state_dir
 from drd.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "drd.toml"
@@ -138,7 +143,7 @@ def test_sizes(load: Load, written: str, size: int) -> None:
     assert load(SMALL + f"[pack]\nframe_size = {written}\n").pack.frame_size == size
 
 
-def test_policies_are_read_though_nothing_uses_them(load: Load) -> None:
+def test_policies_are_read(load: Load) -> None:
     policy = 'every = "15m"\nrpo = "30s"\nrto = "4h"\nlock = "2w"\ndrill = "10d"\n'
     config = load(SMALL + "[policy.gold]\n" + policy + "keep = {hourly = 24, minimum = 3}\n")
     assert config.policy["gold"] == Policy(
@@ -149,6 +154,39 @@ def test_policies_are_read_though_nothing_uses_them(load: Load) -> None:
         drill=864000,
         keep=KeepCounts(hourly=24, minimum=3),
     )
+
+
+def test_the_first_form_of_verify_is_how_often(load: Load) -> None:
+    config = load(SMALL + '[policy.gold]\nverify = "2d"\n')
+    assert config.policy["gold"].verify == VerifyPlan(level=2, every=2 * 86400, coverage=30 * 86400)
+
+
+def test_the_issue_names_these_keys(load: Load) -> None:
+    text = (
+        SMALL
+        + """
+[daemon]
+metrics = "127.0.0.1:9750"
+workers = 2
+lease = "rados"
+lease_ttl = "60s"
+blackout = ["22:00-23:00"]
+[policy.gold]
+cron = "15 * * * *"
+timezone = "Europe/Stockholm"
+rpo = "2h"
+keep = { last = 3, hourly = 24, daily = 7, weekly = 5, monthly = 12, yearly = 3 }
+min_points = 2
+verify = { level = 2, every = "1d", coverage = "30d" }
+limits = { bytes_per_s = "200MiB" }
+"""
+    )
+    config = load(text)
+    policy, daemon = config.policy["gold"], config.daemon
+    assert (daemon.lease, daemon.lease_ttl, daemon.blackout) == ("rados", 60, ("22:00-23:00",))
+    assert policy.limits is not None
+    assert policy.limits.bytes_per_s == 200 * 1024 * 1024
+    assert policy.min_points == 2
 
 
 # ── what is wrong ───────────────────────────────────────────────────────────────────────────────
@@ -249,12 +287,21 @@ def test_a_wrong_value_is_named_with_its_line(load: Load, old: str, new: str, to
         ('[policy.gold]\nevery = "0h"', "greater than 0"),
         ("[policy.gold]\nevery = -60", "greater than 0"),
         ("[policy.gold.keep]\ndayly = 1", "policy.gold.keep.dayly is an unknown key"),
-        ("[policy.gold.keep]\ndaily = -1", "greater than or equal to 0"),
+        ("[policy.gold.keep]\ndaily = -2", "greater than or equal to -1"),
         ("[policy]\ngold = 5", "policy.gold is wrong"),
         ("[policy]\ngold = 5", "it should be a table"),
         ("[source]\nx = 5", "source.x is wrong: it should be a table"),
         ('[source.x]\ntype = "device"\npaths = "a"', "paths is wrong: it should be a list of strings"),
         ('[source.x]\ntype = "device"\npaths = [5]', "it should be a list of strings, all of them"),
+        ('[policy.gold]\ntimezone = "Europe/Stokholm"', "nearest is 'Europe/Stockholm'"),
+        ('[policy.gold.limits]\nbytes_per_s = "1 KiB"', "greater than or equal to 65536"),
+        ("[policy.gold.verify]\nlevel = 5", "less than or equal to 4"),
+        ('[daemon]\nmetrics = "9750"', "write HOST:PORT"),
+        ('[daemon]\nmetrics = "127.0.0.1:65536"', "write HOST:PORT"),
+        ('[daemon]\nblackout = ["22-23"]', "which is no window of the day"),
+        ('[daemon]\nblackout = ["22:00-22:00"]', "which is no window of the day"),
+        ("[daemon]\nworkers = 0", "greater than or equal to 1"),
+        ('[daemon]\nlease = "etcd"', "daemon.lease is wrong"),
         ('[policy.gold]\ncron = "nope"', "policy.gold.cron is no cron line"),
         ('[policy.gold]\ncron = "61 * * * *"', "higher than the maximum value (59)"),
         ("[policy.gold]\ncron = 5", "policy.gold.cron is wrong: it should be a string"),
@@ -442,6 +489,7 @@ def test_the_example_is_right_with_every_key_that_it_comments_out(tmp_path: Path
     shown, whole = load_config(EXAMPLE), load_config(tmp_path / "drd.toml")
     # What stands there commented out is the default, but for what has none to show.
     free = {"ca_bundle", "keyring", "workers", "policy", "state_dir", "session_token_file"}
+    free |= {"spread", "limits", "textfile", "lease_pool", "blackout", "pruner"}
     assert _differences(shown, whole) <= free
 
 
@@ -461,11 +509,28 @@ def _differences(one: BaseModel, other: BaseModel) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "section", [Config, Repository, S3, Keys, RbdSource, DeviceSource, Pack, Policy, KeepCounts]
+    "section",
+    [
+        Config,
+        Repository,
+        S3,
+        Keys,
+        RbdSource,
+        DeviceSource,
+        Pack,
+        Policy,
+        KeepCounts,
+        Daemon,
+        Prune,
+        Limits,
+        VerifyPlan,
+    ],
 )
 def test_the_example_explains_every_key(section: type[BaseModel]) -> None:
     text = EXAMPLE.read_text()
     for name in section.model_fields:
         assert re.search(
-            rf"(^|# |or ){name} = |^\[({name}|.*\.{name}|{name}\..*)\]", text, re.MULTILINE
+            rf"(^|# |or |\{{ |, ){name} = |^(?:# )?\[({name}|.*\.{name}|{name}\..*)\]",
+            text,
+            re.MULTILINE,
         )

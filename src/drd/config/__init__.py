@@ -1,18 +1,21 @@
 """The configuration: one TOML file, strict, frozen; secrets are named in it and never stand in it.
 
 ``values``       single values: sizes, durations, addresses, names
-``sections``     the tables of the file
+``section``      what all tables have in common
+``policies``     the tables that the daemon reads
+``sections``     the other tables, and the whole file
 ``credentials``  reading the secrets that it names
 ``loading``      from the file to a ``Config``, or to an error that says where and what instead
 """
 
 from drd.config.credentials import Credentials, read_credentials
 from drd.config.loading import load_config
+from drd.config.policies import Daemon, KeepCounts, Limits, Policy, Prune, VerifyPlan
 from drd.config.sections import (
     S3,
     Config,
     DeviceSource,
-    Policy,
+    Principal,
     RbdSource,
     Repository,
     SourceConfig,
@@ -22,11 +25,17 @@ __all__ = [
     "S3",
     "Config",
     "Credentials",
+    "Daemon",
     "DeviceSource",
+    "KeepCounts",
+    "Limits",
     "Policy",
+    "Principal",
+    "Prune",
     "RbdSource",
     "Repository",
     "SourceConfig",
+    "VerifyPlan",
     "load_config",
     "read_credentials",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from drd.config.sections import S3
+from drd.config.sections import Principal
 from drd.errors import ConfigError
 
 MAX_BYTES: Final = 65536
@@ -24,11 +24,14 @@ class Credentials:
     session_token: str = field(default="", repr=False)
 
 
-def read_credentials(s3: S3, environment: Mapping[str, str]) -> Credentials:
-    """Read both keys, and the token if one is named, from where *s3* says they are.
+def read_credentials(
+    principal: Principal, environment: Mapping[str, str], *, table: str = "repository.s3"
+) -> Credentials:
+    """Read both keys, and the token if one is named, from where *principal* says they are.
 
     Args:
-        s3: the table of the configuration.
+        principal: the table of the configuration.
+        table: its name there, for messages.
         environment: variables of the process; ``CREDENTIALS_DIRECTORY`` is where systemd puts
             credentials (systemd.exec(5)).
 
@@ -36,17 +39,19 @@ def read_credentials(s3: S3, environment: Mapping[str, str]) -> Credentials:
         ConfigError: one of them cannot be read, or is empty.
     """
     return Credentials(
-        _read(s3, "access_key", environment),
-        _read(s3, "secret_key", environment),
-        _read(s3, "session_token", environment) if s3.named("session_token") else "",
+        _read(principal, "access_key", environment, table),
+        _read(principal, "secret_key", environment, table),
+        _read(principal, "session_token", environment, table)
+        if principal.named("session_token")
+        else "",
     )
 
 
-def _read(s3: S3, key: str, environment: Mapping[str, str]) -> str:
-    file: Path | None = getattr(s3, f"{key}_file")
-    variable: str | None = getattr(s3, f"{key}_env")
-    credential: str | None = getattr(s3, f"{key}_credential")
-    where = f"repository.s3.{key}"
+def _read(principal: Principal, key: str, environment: Mapping[str, str], table: str) -> str:
+    file: Path | None = getattr(principal, f"{key}_file")
+    variable: str | None = getattr(principal, f"{key}_env")
+    credential: str | None = getattr(principal, f"{key}_credential")
+    where = f"{table}.{key}"
     if variable is not None:
         if variable not in environment:
             raise ConfigError(

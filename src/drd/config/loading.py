@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
-from drd.config.sections import UNKNOWN_KEY, Config, DeviceSource, refuse_unknown
+from drd.config.section import UNKNOWN_KEY, refuse_unknown
+from drd.config.sections import Config, DeviceSource
 from drd.errors import ConfigError
 
 MAX_BYTES: Final = 1 << 20

@@ -6,23 +6,21 @@ Nothing is read from the environment but the default of ``state_dir``.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from typing_extensions import override
 
+from drd.config.policies import Daemon, Limits, Policy, Prune
+from drd.config.section import Section, refuse_unknown
 from drd.config.values import (
     KIB,
     MIB,
     Client,
-    Cron,
-    Duration,
     Endpoint,
     FilePath,
     FilePaths,
@@ -34,48 +32,16 @@ from drd.config.values import (
 )
 from drd.core.address import S3Address, parse_address
 
-UNKNOWN_KEY: Final = "unknown_key"
 SYSTEM_STATE: Final = Path("/var/lib/drd")
 
 
-def refuse_unknown(cls: type[BaseModel], data: object) -> object:
-    """Refuse keys that a table does not have, and name the nearest that it has.
-
-    Raises:
-        PydanticCustomError: of type ``UNKNOWN_KEY``; its context has ``key``, ``near``, ``known``.
-    """
-    for key in data if isinstance(data, Mapping) else ():
-        if key not in cls.model_fields:
-            known = list(cls.model_fields)
-            near = difflib.get_close_matches(str(key), known, 1, cutoff=0.0)[0]
-            raise PydanticCustomError(
-                UNKNOWN_KEY,
-                "is an unknown key, the nearest known one is '{near}'",
-                {"key": str(key), "near": near, "known": ", ".join(known)},
-            )
-    return data
-
-
-class Section(BaseModel):
-    """One table of the file."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, data: object) -> object:
-        return refuse_unknown(cls, data)
-
-
-class S3(Section):
-    """``[repository.s3]``: the service, where its two keys are to be found, and a token if needed."""
+class Principal(Section):
+    """Where the two keys of an S3 principal are to be found, and a token if needed."""
 
     KEYS: ClassVar[tuple[str, ...]] = ("access_key", "secret_key")
     AT_WILL: ClassVar[tuple[str, ...]] = ("session_token",)
     PLACES: ClassVar[tuple[str, ...]] = ("file", "env", "credential")
 
-    endpoint: Endpoint
-    region: str = "us-east-1"
     access_key_file: FilePath | None = None
     access_key_env: str | None = None
     access_key_credential: str | None = None
@@ -85,11 +51,6 @@ class S3(Section):
     session_token_file: FilePath | None = None
     session_token_env: str | None = None
     session_token_credential: str | None = None
-    ca_bundle: FilePath | None = None
-    connect_timeout_s: float = Field(default=10.0, gt=0, le=600)
-    read_timeout_s: float = Field(default=60.0, gt=0, le=3600)
-    patience_s: float = Field(default=180.0, gt=0, le=3600)
-    transfers: int = Field(default=8, ge=4, le=16)
 
     @model_validator(mode="after")
     def _one_place_each(self) -> Self:
@@ -107,6 +68,19 @@ class S3(Section):
         """The entries that say where *key* is."""
         places = [f"{key}_{place}" for place in self.PLACES]
         return [place for place in places if getattr(self, place) is not None]
+
+
+class S3(Principal):
+    """``[repository.s3]``: the service, its keys, and those of the principal that may delete."""
+
+    endpoint: Endpoint
+    region: str = "us-east-1"
+    ca_bundle: FilePath | None = None
+    connect_timeout_s: float = Field(default=10.0, gt=0, le=600)
+    read_timeout_s: float = Field(default=60.0, gt=0, le=3600)
+    patience_s: float = Field(default=180.0, gt=0, le=3600)
+    transfers: int = Field(default=8, ge=4, le=16)
+    pruner: Principal | None = None
 
 
 class Repository(Section):
@@ -142,6 +116,7 @@ class RbdSource(Section):
     namespaces: Texts = ("",)
     images: Texts = ("*",)
     policy: Name | None = None
+    limits: Limits | None = None
     reads_in_flight: int = Field(default=16, ge=1, le=128)
     sample_cells: int = Field(default=64, ge=0, le=65536)
     op_timeout_s: float = Field(default=30.0, gt=0, le=3600)
@@ -154,6 +129,7 @@ class DeviceSource(Section):
     paths: FilePaths
     quiesced: bool = False
     policy: Name | None = None
+    limits: Limits | None = None
 
 
 SourceConfig = Annotated[RbdSource | DeviceSource, Field(discriminator="type")]
@@ -166,37 +142,6 @@ class Pack(Section):
     frame_size: Size = Field(default=256 * KIB, ge=64 * KIB, le=MIB, multiple_of=64 * KIB)
     pack_size: Size = Field(default=32 * MIB, ge=MIB, le=64 * MIB)
     workers: int | None = Field(default=None, ge=1, le=256)
-
-
-class KeepCounts(Section):
-    """``[policy.NAME.keep]``: the counts of :mod:`drd.core.retention`."""
-
-    last: int = Field(default=0, ge=0)
-    hourly: int = Field(default=0, ge=0)
-    daily: int = Field(default=0, ge=0)
-    weekly: int = Field(default=0, ge=0)
-    monthly: int = Field(default=0, ge=0)
-    yearly: int = Field(default=0, ge=0)
-    minimum: int = Field(default=0, ge=0)
-
-
-class Policy(Section):
-    """``[policy.NAME]``: for the daemon; nothing uses it yet. Durations are in seconds."""
-
-    every: Duration | None = None
-    cron: Cron | None = None
-    rpo: Duration | None = None
-    rto: Duration | None = None
-    keep: KeepCounts | None = None
-    verify: Duration | None = None
-    drill: Duration | None = None
-    lock: Duration | None = None
-
-    @model_validator(mode="after")
-    def _one_rhythm(self) -> Self:
-        if self.every is not None and self.cron is not None:
-            raise ValueError("names both every and cron: it needs one of them at most")
-        return self
 
 
 def default_state_dir(user: int, environment: Mapping[str, str]) -> Path:
@@ -225,6 +170,8 @@ class Config(BaseSettings):
     source: dict[Name, SourceConfig] = Field(default_factory=dict)
     policy: dict[Name, Policy] = Field(default_factory=dict)
     pack: Pack = Field(default_factory=Pack)
+    daemon: Daemon = Field(default_factory=Daemon)
+    prune: Prune = Field(default_factory=Prune)
     state_dir: FilePath = Field(default_factory=_state_dir)
 
     @model_validator(mode="before")

@@ -5,6 +5,7 @@ Each raises ``ValueError`` with a sentence; ``loading`` puts file, line and key 
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
 from datetime import UTC
@@ -19,11 +20,14 @@ from drd.errors import ConfigError
 
 KIB: Final = 1024
 MIB: Final = 1024 * 1024
-_SIZE: Final = re.compile(r"([0-9]{1,9}) ?(KiB|MiB)")
-_SIZE_UNITS: Final[Mapping[str, int]] = {"KiB": KIB, "MiB": MIB}
+_SIZE: Final = re.compile(r"([0-9]{1,9}) ?(KiB|MiB|GiB)")
+_SIZE_UNITS: Final[Mapping[str, int]] = {"KiB": KIB, "MiB": MIB, "GiB": 1024 * MIB}
 
 _DURATION: Final = re.compile(r"([0-9]{1,9}) ?(s|m|h|d|w)")
 _SECONDS: Final[Mapping[str, int]] = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+_WINDOW: Final = re.compile(r"((?:[01][0-9]|2[0-3]):[0-5][0-9])-((?:[01][0-9]|2[0-3]):[0-5][0-9])")
+PORTS: Final = 1 << 16
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _AGE_RECIPIENT: Final = re.compile(r"age1[02-9ac-hj-np-z]{58}")
@@ -59,6 +63,37 @@ def parse_cron(value: str) -> str:
     except ValueError as error:
         reason = f"{str(error)[:1].lower()}{str(error)[1:]}"
         raise ValueError(f'is no cron line such as "0 * * * *": {reason}') from error
+    return value
+
+
+def parse_zone(value: str) -> str:
+    """A time zone of the IANA database."""
+    from zoneinfo import ZoneInfo, available_timezones  # noqa: PLC0415 - reads files
+
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, KeyError) as error:
+        near = difflib.get_close_matches(value, sorted(available_timezones()), 1, cutoff=0.0)
+        told = f", the nearest is {near[0]!r}" if near else ""
+        raise ValueError(f"is {value!r}, which is no time zone{told}") from error
+    return value
+
+
+def parse_listen(value: str) -> str:
+    """Where a server listens: ``HOST:PORT``, an IPv6 address in brackets; ``""`` for nowhere."""
+    if not value:
+        return value
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdecimal() or not 0 < int(port) < PORTS:
+        raise ValueError(f"is {value!r}: write HOST:PORT, such as 127.0.0.1:9750 or [::1]:9750")
+    return value
+
+
+def parse_window(value: str) -> str:
+    """A window of the day, ``22:00-23:30``; one that ends before it begins goes over midnight."""
+    match = _WINDOW.fullmatch(value)
+    if match is None or match[1] == match[2]:
+        raise ValueError(f'holds {value!r}, which is no window of the day: write "22:00-23:30"')
     return value
 
 
@@ -150,6 +185,11 @@ def parse_endpoint(value: str) -> str:
 
 Size = Annotated[int, BeforeValidator(parse_size)]
 Duration = Annotated[int, Field(gt=0), BeforeValidator(parse_duration)]
+Rate = Annotated[int, BeforeValidator(parse_size)]
+Zone = Annotated[str, AfterValidator(parse_zone)]
+Listen = Annotated[str, AfterValidator(parse_listen)]
+Window = Annotated[str, AfterValidator(parse_window)]
+Windows = Annotated[tuple[Window, ...], BeforeValidator(parse_list), AfterValidator(distinct)]
 FilePath = Annotated[Path, BeforeValidator(parse_path)]
 Name = Annotated[str, AfterValidator(parse_name)]
 Cron = Annotated[str, AfterValidator(parse_cron)]
