@@ -17,8 +17,8 @@ from benchmarks import machine, page, results, suite
 from benchmarks.figures import Result
 from benchmarks.place import ROOT, Place
 from benchmarks.process import BenchmarkError
-from drd import wiring
 from drd.errors import DrdError
+from drd.wiring import clock
 from lab.failure import LabError
 
 SCRATCH = Path("/var/tmp/drd-bench")  # noqa: S108 - no tmpfs, and kept: it caches an image of 8 GiB
@@ -104,7 +104,7 @@ def measure(name: str, args: argparse.Namespace, file: Path) -> bool:
         "about": suite.ALL[name],
         "quick": args.quick,
         "commit": machine.commit(),
-        "measured_at": wiring.now().isoformat(timespec="seconds"),
+        "measured_at": clock.now().isoformat(timespec="seconds"),
         "seconds": round(time.monotonic() - begin, 1),
         "load_before": before,
         "machine": machine.facts(),

@@ -21,12 +21,12 @@ from pathlib import Path
 
 from benchmarks.figures import Row
 from benchmarks.huge import SlimStore, opened
-from drd import wiring
 from drd.catalogue.catalogue import SqliteCatalogue
 from drd.leases.local import LocalLease
 from drd.model import BackupResult, Buffer, Json, Progress
 from drd.stores.metered import MeteredStore
 from drd.testing.huge_source import HugeSource
+from drd.wiring import clock
 from drd.work.backup import backup
 from drd.work.bench import Bench, Knobs
 from drd.work.lineagekeys import load_keys
@@ -47,7 +47,7 @@ HOUR_BYTES_PER_TIB = 3 * GIB // 4
 def main() -> None:
     """Print one line of JSON."""
     verb, folder, size = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]) * GIB
-    source = HugeSource("huge", wiring.now, size=size)
+    source = HugeSource("huge", clock.now, size=size)
     store = SlimStore(folder / "repository")
     begin = time.perf_counter()
     row = {"backup": _backup, "restore": _restore}[verb](source, store, folder)
@@ -73,7 +73,7 @@ def _bench(store: SlimStore, folder: Path) -> Iterator[Bench]:
             lease=LocalLease(folder / "leases"),
             cpu=cpu,
             transfers=transfers,
-            now=wiring.now,
+            now=clock.now,
             random=os.urandom,
             report=_report,
             timer=time.monotonic,

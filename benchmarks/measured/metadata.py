@@ -11,13 +11,13 @@ from benchmarks.figures import Figure, Goal, Result
 from benchmarks.hours import BLOCK, Hours
 from benchmarks.huge import SlimStore, opened
 from benchmarks.place import MIB, Place
-from drd import wiring
 from drd.core import hybrid, pack
 from drd.core.merge import FANOUT
 from drd.core.sections import Item
 from drd.model import IMAGE_GEOMETRY, Json, PointKind
 from drd.pipeline.packing import Packed, Seal
 from drd.testing.huge_source import HugeSource
+from drd.wiring import clock
 from drd.work import layout
 from drd.work.draft import Draft
 from drd.work.layout import Space
@@ -55,11 +55,11 @@ class _Lineage:
     """One lineage whose runs are drawn, not read."""
 
     def __init__(self, place: Place, size: int) -> None:
-        self.source = HugeSource("huge", wiring.now, size=size, percent=PERCENT)
+        self.source = HugeSource("huge", clock.now, size=size, percent=PERCENT)
         self.store = SlimStore(place.folder("metadata") / "repository")
         repository = opened(self.store)
         self.keys = make_generation(
-            repository, os.urandom(16), 1, random=os.urandom, now=wiring.now()
+            repository, os.urandom(16), 1, random=os.urandom, now=clock.now()
         )
         seal_with = _sealing(self.keys)
         scribe = Scribe(
@@ -102,7 +102,7 @@ class _Lineage:
         return self.store.table_bytes - before
 
     def _commit(self, kind: PointKind, packed: Sequence[Packed], new: Item | None = None) -> None:
-        now = wiring.now()
+        now = clock.now()
         self.draft.add(packed, new)
         facts: dict[str, Json] = {"name": "huge/huge", "identity": "huge", "size": self.source.size}
         ordinal = self.hours.ordinal

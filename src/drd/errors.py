@@ -143,6 +143,13 @@ class RefusedError(DrdError):
     next_step = "nothing was changed; see docs/exit-codes.md, code 15"
 
 
+class BusyError(RefusedError):
+    """Somebody else works on it: another run, on this host or another, holds the lease."""
+
+    code = "busy"
+    next_step = "wait until the other run is done"
+
+
 class StoppedError(DrdError):
     """Somebody wants drd to stop: Ctrl-C, or SIGTERM. Exits as a shell tells of the signal."""
 

@@ -212,3 +212,175 @@ class Progress:
     stage: str
     done: int
     total: int
+
+
+# ── what the daemon knows ───────────────────────────────────────────────────────────────────────
+class Outcome(Enum):
+    """How a run ended. Only ``FAILED``, ``STALLED`` and ``CRASHED`` are failures, and count for the pause
+    before the next try.
+    """
+
+    DONE = "done"
+    ELSEWHERE = "elsewhere"
+    """Another node made the point of this slot."""
+    BUSY = "busy"
+    """Somebody else holds the lease."""
+    FAILED = "failed"
+    STALLED = "stalled"
+    """Killed: it made no progress for its limit."""
+    CRASHED = "crashed"
+    """The process died of a signal, or without saying how it ended."""
+    STOPPED = "stopped"
+    """Asked to stop; what it had is in a partial point."""
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it counts as one."""
+        return self in (Outcome.FAILED, Outcome.STALLED, Outcome.CRASHED)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One thing that this host's sources have shown, by its identity; times are when it was seen here.
+
+    ``policy`` is ``""`` for an image that no policy covers; ``gone_at`` is when it was first missed in a
+    complete look at its source, None while it is there; ``renamed_from`` its label before the last one.
+    """
+
+    identity: str
+    source: str
+    label: str
+    policy: str
+    first_seen: datetime
+    last_seen: datetime
+    gone_at: datetime | None = None
+    renamed_from: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest full point of a lineage, and how many there are; what a tick and a status need."""
+
+    lineage: bytes
+    name: str
+    identity: str
+    seq: int
+    point_at: datetime
+    committed_at: datetime
+    size: int
+    points: int
+    oldest_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run of a worker, for people and for the next decision. ``subject`` is the identity of an image
+    (backup), the hex id of a lineage (verify, prune) or the name of a source (discover).
+
+    ``outcome`` is None while it runs. Counts are bytes; ``run`` is 16 hex digits.
+    """
+
+    run: str
+    kind: str
+    subject: str
+    label: str
+    source: str
+    policy: str
+    started_at: datetime
+    slot: datetime | None = None
+    ended_at: datetime | None = None
+    outcome: Outcome | None = None
+    exit_code: int = 0
+    code: str = ""
+    message: str = ""
+    seq: int = 0
+    lineage: str = ""
+    bytes_read: int = 0
+    bytes_changed: int = 0
+    bytes_uploaded: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why *subject* is not tried before ``until``: it failed *failures* times in a row."""
+
+    subject: str
+    failures: int
+    until: datetime
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """The newest result of a verify of one lineage at one level, as a signed object says it."""
+
+    lineage: bytes
+    level: int
+    seq: int
+    at: datetime
+    ok: bool
+    findings: int = 0
+    covered: float = 1.0
+    """Share of the packs of the point that were looked at within the coverage window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A point that must not expire, and why; ``why`` and ``by`` are words of people."""
+
+    lineage: bytes
+    seq: int
+    at: datetime
+    why: str
+    by: str
+
+
+class State(Enum):
+    """What ``drctl status`` says of one thing, the worst first."""
+
+    LATE = "late"
+    """Its newest point is older than the policy's RPO."""
+    NEVER = "never"
+    """It has no point, and was first seen longer ago than the RPO."""
+    DAMAGED = "damaged"
+    """A verify found damage."""
+    FAILING = "failing"
+    """Its last run failed, and its newest point is still within the RPO."""
+    UNPROTECTED = "unprotected"
+    """No policy covers it."""
+    GONE = "gone"
+    """Its source does not show it any more; its points stay."""
+    WAITING = "waiting"
+    """It has no point yet, and was first seen less than an RPO ago."""
+    RUNNING = "running"
+    OK = "ok"
+    STRANGE = "elsewhere"
+    """It has points, and no source of this configuration shows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One line of ``drctl status``, and one set of metrics: all that is known of one image or lineage.
+
+    ``age`` and ``rpo`` are seconds, None when there is no point, or no policy.
+    """
+
+    label: str
+    source: str
+    identity: str
+    lineage: str
+    policy: str
+    state: State
+    point_at: datetime | None
+    age: float | None
+    rpo: int | None
+    next_run: datetime | None
+    points: int
+    size: int
+    first_seen: datetime | None
+    failures: int = 0
+    last_run: RunRecord | None = None
+    verified: tuple[Proven, ...] = ()
+    message: str = ""

@@ -18,12 +18,16 @@ from drd.model import (
     Changed,
     Damage,
     Found,
+    Head,
     HeldSnapshot,
+    Image,
     Json,
     ObjectVersion,
+    Pause,
     PointInfo,
     Progress,
     Role,
+    RunRecord,
     Snapshot,
     StoreAbilities,
 )
@@ -338,6 +342,14 @@ class Catalogue(Protocol):
         """All points known here, by lineage and sequence number."""
         ...
 
+    def points_of(self, tenant: bytes, lineage: bytes) -> Sequence[PointInfo]:
+        """The points of one lineage, by sequence number."""
+        ...
+
+    def heads(self, tenant: bytes) -> Sequence[Head]:
+        """Of each lineage with a full point the newest one; costs as much as there are lineages."""
+        ...
+
     def lineage_of(self, tenant: bytes, identity: str) -> bytes | None:
         """Lineage of the newest point of the image with that identity; None when none is known."""
         ...
@@ -374,9 +386,65 @@ class Catalogue(Protocol):
         ...
 
 
+class Diary(Protocol):
+    """What this host alone knows, and a lost disk loses: images, runs, pauses. No bucket has it.
+
+    One process writes it (the daemon); any may read. Every method MUST raise ``ConfigError`` when the
+    file cannot be used.
+    """
+
+    def images(self) -> Sequence[Image]:
+        """Every image ever seen and not dropped, by label; those that are gone have ``gone_at``."""
+        ...
+
+    def note_images(self, images: Iterable[Image]) -> None:
+        """Add images, or replace those of the same identity. ``first_seen`` of a known one MUST stay."""
+        ...
+
+    def drop_images(self, identities: Iterable[str]) -> None:
+        """Forget images."""
+        ...
+
+    def begin_run(self, run: RunRecord) -> None:
+        """Note that a run begins (``outcome`` is None)."""
+        ...
+
+    def end_run(self, run: RunRecord, pause: Pause | None) -> None:
+        """Note how a run ended, and the pause of its subject (None: there is none), in one transaction."""
+        ...
+
+    def runs(self, *, subject: str = "", kind: str = "", limit: int = 100) -> Sequence[RunRecord]:
+        """The newest runs first."""
+        ...
+
+    def last_runs(self, kind: str) -> Mapping[str, RunRecord]:
+        """Of each subject the newest run of *kind* that ended."""
+        ...
+
+    def pauses(self) -> Mapping[str, Pause]:
+        """Pauses by subject."""
+        ...
+
+    def end_pause(self, subject: str) -> None:
+        """Somebody wants it tried now."""
+        ...
+
+
+class Held(Protocol):
+    """A lease that is held."""
+
+    def check(self) -> None:
+        """``RefusedError`` when it may be another's by now: asked before each manifest is put."""
+        ...
+
+
 class Lease(Protocol):
     """One run for one lineage at a time."""
 
-    def hold(self, name: str) -> AbstractContextManager[None]:
-        """Hold *name* while the context lasts; ``RefusedError`` (lineage busy) when somebody does."""
+    def hold(self, name: str) -> AbstractContextManager[Held]:
+        """Hold *name* while the context lasts.
+
+        MUST raise ``BusyError`` when somebody else holds it. A lease that may be lost while it is held
+        (its holder was suspended, or cut off) MUST say so in ``Held.check`` from then on.
+        """
         ...

@@ -26,7 +26,8 @@ from drd.core.trust import (
 from drd.errors import RefusedError
 from drd.keys.recovery import RootSigner
 from drd.model import Json, Role
-from drd.wiring import now, open_house
+from drd.wiring import open_house
+from drd.wiring.clock import now
 from drd.work.backup import backup
 from tests.e2e import drctl
 from tests.e2e.drctl import Answer

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from drd.errors import ConfigError
-from drd.model import Damage, PointInfo, PointKind
+from drd.model import Damage, Head, PointInfo, PointKind
 
 SCHEMA_VERSION: Final = 3
 HEADER_BYTES: Final = 100
@@ -141,6 +141,15 @@ class SqliteCatalogue:
         """See :class:`drd.ports.Catalogue`."""
         return self._rows("points", {"tenant": tenant}, lambda rows: [_point(row) for row in rows])
 
+    def points_of(self, tenant: bytes, lineage: bytes) -> Sequence[PointInfo]:
+        """See :class:`drd.ports.Catalogue`."""
+        asked = {"tenant": tenant, "lineage": lineage}
+        return self._rows("points_of", asked, lambda rows: [_point(row) for row in rows])
+
+    def heads(self, tenant: bytes) -> Sequence[Head]:
+        """See :class:`drd.ports.Catalogue`."""
+        return self._rows("heads", {"tenant": tenant}, lambda rows: [_head(row) for row in rows])
+
     def knows_others(self, tenant: bytes) -> bool:
         """Whether points are known here, and all of them are of other tenants than *tenant*."""
         asked = {"tenant": tenant}
@@ -255,6 +264,21 @@ def _row(point: PointInfo) -> dict[str, object]:
 def _damage(row: tuple[Any, ...]) -> Damage:
     seq, level, found_at, what = row
     return Damage(int(seq), int(level), datetime.fromisoformat(found_at), str(what))
+
+
+def _head(row: tuple[Any, ...]) -> Head:
+    lineage, name, identity, seq, point_at, committed_at, size, points, oldest_at = row
+    return Head(
+        lineage=lineage,
+        name=name,
+        identity=identity,
+        seq=seq,
+        point_at=datetime.fromisoformat(point_at),
+        committed_at=datetime.fromisoformat(committed_at),
+        size=size,
+        points=points,
+        oldest_at=datetime.fromisoformat(oldest_at),
+    )
 
 
 def _point(row: tuple[Any, ...]) -> PointInfo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from drd.model import Damage, PointInfo
+from drd.model import Damage, Head, PointInfo, PointKind
 
 
 class MemoryCatalogue:
@@ -22,6 +22,18 @@ class MemoryCatalogue:
     def points(self, tenant: bytes) -> Sequence[PointInfo]:
         """See :class:`drd.ports.Catalogue`."""
         return sorted(self._of(tenant), key=lambda point: (point.lineage, point.seq))
+
+    def points_of(self, tenant: bytes, lineage: bytes) -> Sequence[PointInfo]:
+        """See :class:`drd.ports.Catalogue`."""
+        return [point for point in self.points(tenant) if point.lineage == lineage]
+
+    def heads(self, tenant: bytes) -> Sequence[Head]:
+        """See :class:`drd.ports.Catalogue`."""
+        lineages: dict[bytes, list[PointInfo]] = {}
+        for point in self.points(tenant):
+            if point.kind is PointKind.FULL:
+                lineages.setdefault(point.lineage, []).append(point)
+        return [head_of(points) for points in lineages.values()]
 
     def lineage_of(self, tenant: bytes, identity: str) -> bytes | None:
         """See :class:`drd.ports.Catalogue`."""
@@ -65,3 +77,19 @@ class MemoryCatalogue:
 
     def _of(self, tenant: bytes) -> list[PointInfo]:
         return [point for point in self._points.values() if point.tenant == tenant]
+
+
+def head_of(points: Sequence[PointInfo]) -> Head:
+    """The head of a lineage from its full *points*, by number; at least one."""
+    newest = points[-1]
+    return Head(
+        lineage=newest.lineage,
+        name=newest.name,
+        identity=newest.identity,
+        seq=newest.seq,
+        point_at=newest.point_at,
+        committed_at=newest.committed_at,
+        size=newest.size,
+        points=len(points),
+        oldest_at=points[0].point_at,
+    )

@@ -8,6 +8,19 @@ SELECT manifest_key, tenant, lineage, seq, name, identity, kind, point_at, commi
        manifest_sha256, predecessor_seq, facts, committed_here
 FROM point WHERE tenant = :tenant ORDER BY lineage, seq;
 
+-- name: points_of
+SELECT manifest_key, tenant, lineage, seq, name, identity, kind, point_at, committed_at, size,
+       manifest_sha256, predecessor_seq, facts, committed_here
+FROM point WHERE tenant = :tenant AND lineage = :lineage ORDER BY seq;
+
+-- name: heads
+SELECT point.lineage, name, identity, point.seq, point_at, committed_at, size, points, oldest_at
+FROM point JOIN (
+    SELECT lineage, max(seq) AS seq, count(*) AS points, min(point_at) AS oldest_at
+    FROM point WHERE tenant = :tenant AND kind = 1 GROUP BY lineage
+) AS newest ON point.lineage = newest.lineage AND point.seq = newest.seq
+WHERE tenant = :tenant AND kind = 1 ORDER BY point.lineage;
+
 -- name: lineage_of
 -- The lineage of an image: that of its newest point. Times are UTC and in one form, so text sorts.
 SELECT lineage FROM point WHERE tenant = :tenant AND identity = :identity

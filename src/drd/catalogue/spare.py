@@ -14,7 +14,7 @@ from typing import TypeVar
 from drd.catalogue.catalogue import UNPROVEN, DamagedCatalogueError, SqliteCatalogue
 from drd.catalogue.memory import MemoryCatalogue
 from drd.errors import ConfigError
-from drd.model import Damage, PointInfo
+from drd.model import Damage, Head, PointInfo
 from drd.ports import Catalogue
 
 _T = TypeVar("_T")
@@ -53,6 +53,14 @@ class SpareCatalogue:
     def points(self, tenant: bytes) -> Sequence[PointInfo]:
         """See :class:`drd.ports.Catalogue`."""
         return (self._read or self._whole(tenant)).points(tenant)
+
+    def points_of(self, tenant: bytes, lineage: bytes) -> Sequence[PointInfo]:
+        """See :class:`drd.ports.Catalogue`."""
+        return self._ask(tenant, lambda one: one.points_of(tenant, lineage))
+
+    def heads(self, tenant: bytes) -> Sequence[Head]:
+        """See :class:`drd.ports.Catalogue`."""
+        return self._ask(tenant, lambda one: one.heads(tenant))
 
     def lineage_of(self, tenant: bytes, identity: str) -> bytes | None:
         """See :class:`drd.ports.Catalogue`."""

@@ -30,7 +30,7 @@ def preview(call: Call, keep: str, times: str, at: str | None) -> Reply:
     """Say which of these times would be kept, and why."""
     from drd.core import retention  # noqa: PLC0415
     from drd.core.selectors import parse_time  # noqa: PLC0415
-    from drd.wiring import now  # noqa: PLC0415
+    from drd.wiring.clock import now  # noqa: PLC0415
 
     del call
     moment = parse_time(at) if at else now()

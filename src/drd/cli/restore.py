@@ -82,12 +82,12 @@ def _is_terminal(stream: TextIO | None) -> bool:
 def _restore(house: House, text: str, options: dict[str, Any]) -> Reply:
     from drd.core.selectors import parse_point  # noqa: PLC0415
     from drd.model import Role  # noqa: PLC0415
-    from drd.wiring import make_target, target_access  # noqa: PLC0415
+    from drd.wiring.adapters import make_target, target_access  # noqa: PLC0415
     from drd.work import gaps, listing  # noqa: PLC0415
     from drd.work.restore import OpenedPoint, plan  # noqa: PLC0415
 
     selector = parse_point(text)
-    access = target_access(house, conf=options["ceph_conf"], client=options["ceph_client"])
+    access = target_access(house.config, conf=options["ceph_conf"], client=options["ceph_client"])
     target = make_target(options["to"], access, overwrite=options["overwrite"])
     repository = house.repository(Role.RESTORE)
     catalogue = house.spare_catalogue()
@@ -179,7 +179,7 @@ def _freshness(points: Sequence[PointInfo], *, seen: int, proven: int) -> dict[s
     Raises:
         RefusedError: the bucket hides points that must be there.
     """
-    from drd.wiring import now  # noqa: PLC0415
+    from drd.wiring.clock import now  # noqa: PLC0415
     from drd.work.listing import full_points  # noqa: PLC0415
 
     newest = (full_points(points) or points)[-1]

@@ -49,7 +49,7 @@ GONE_HINT = (
 def verify(call: Call, names: tuple[str, ...], level: str, *, every: bool) -> Reply:
     """Prove that recovery points are there, whole, readable, or equal to their source."""
     from drd.model import Role  # noqa: PLC0415
-    from drd.wiring import now  # noqa: PLC0415
+    from drd.wiring.clock import now  # noqa: PLC0415
     from drd.work import listing  # noqa: PLC0415
     from drd.work.hidden import Hidden  # noqa: PLC0415
     from drd.work.noting import note_damage  # noqa: PLC0415

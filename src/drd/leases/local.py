@@ -14,7 +14,14 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from drd.errors import ConfigError, RefusedError
+from drd.errors import BusyError, ConfigError
+
+
+class Kept:
+    """A lease of this host: the kernel takes it from nobody who lives."""
+
+    def check(self) -> None:
+        """It is still held."""
 
 
 class LocalLease:
@@ -24,17 +31,17 @@ class LocalLease:
         self._directory = directory
 
     @contextmanager
-    def hold(self, name: str) -> Iterator[None]:
+    def hold(self, name: str) -> Iterator[Kept]:
         """Hold *name* (any text) while the context lasts.
 
         Raises:
-            RefusedError: lineage busy: another run holds it; the message names its process.
+            BusyError: another run holds it; the message names its process.
             ConfigError: the directory cannot be used.
         """
         fd = self._open(name)
         try:
             self._take(fd, name)
-            yield
+            yield Kept()
         finally:
             os.close(fd)
 
@@ -45,7 +52,7 @@ class LocalLease:
             os.ftruncate(fd, 0)
             os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         except BlockingIOError as error:
-            raise RefusedError(
+            raise BusyError(
                 f"lineage busy: process {_holder(fd)} works on it",
                 about=name,
                 hint="wait until it is done; the lock goes with the process",

@@ -24,7 +24,7 @@ from drd.catalogue.memory import MemoryCatalogue as MemoryCatalogue  # noqa: PLC
 from drd.core import hybrid
 from drd.core.coding import lp
 from drd.core.seal import sha256
-from drd.errors import IntegrityError, KeyAccessError, RefusedError
+from drd.errors import BusyError, IntegrityError, KeyAccessError
 from drd.model import ID_BYTES, KEY_BYTES, Role
 from drd.ports import Random
 
@@ -77,13 +77,20 @@ class Inline(Executor):
         return future
 
 
+class AlwaysHeld:
+    """A lease that nobody can lose."""
+
+    def check(self) -> None:
+        """It is still held."""
+
+
 class NoLease:
     """Everybody may hold everything: for tests of what happens when two writers meet."""
 
     @contextmanager
-    def hold(self, name: str) -> Iterator[None]:  # noqa: ARG002  the socket has it
+    def hold(self, name: str) -> Iterator[AlwaysHeld]:  # noqa: ARG002  the socket has it
         """Hold nothing."""
-        yield
+        yield AlwaysHeld()
 
 
 class MemoryLease:
@@ -94,14 +101,14 @@ class MemoryLease:
         self._lock = threading.Lock()
 
     @contextmanager
-    def hold(self, name: str) -> Iterator[None]:
-        """Hold *name*; ``RefusedError`` when somebody does."""
+    def hold(self, name: str) -> Iterator[AlwaysHeld]:
+        """Hold *name*; ``BusyError`` when somebody does."""
         with self._lock:
             if name in self._held:
-                raise RefusedError("a run is under way for this lineage", about=name)
+                raise BusyError("a run is under way for this lineage", about=name)
             self._held.add(name)
         try:
-            yield
+            yield AlwaysHeld()
         finally:
             with self._lock:
                 self._held.discard(name)

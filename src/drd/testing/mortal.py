@@ -16,6 +16,7 @@ from drd.model import (
     Buffer,
     Damage,
     Found,
+    Head,
     HeldSnapshot,
     ObjectVersion,
     PointInfo,
@@ -182,6 +183,16 @@ class MortalCatalogue:
         """The inner catalogue's."""
         self._life.check()
         return self._inner.points(tenant)
+
+    def points_of(self, tenant: bytes, lineage: bytes) -> Sequence[PointInfo]:
+        """The inner catalogue's."""
+        self._life.check()
+        return self._inner.points_of(tenant, lineage)
+
+    def heads(self, tenant: bytes) -> Sequence[Head]:
+        """The inner catalogue's."""
+        self._life.check()
+        return self._inner.heads(tenant)
 
     def lineage_of(self, tenant: bytes, identity: str) -> bytes | None:
         """The inner catalogue's."""

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
@@ -21,20 +20,20 @@ from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 from drd import __version__
 from drd.catalogue.catalogue import SqliteCatalogue
 from drd.catalogue.spare import SpareCatalogue
-from drd.config import Config, DeviceSource, RbdSource, SourceConfig, load_config, read_credentials
+from drd.config import Config, RbdSource, load_config, read_credentials
 from drd.core import seal
 from drd.core.address import FileAddress, parse_address
 from drd.errors import ConfigError, IntegrityError, NotFoundError, RefusedError, StoreError
 from drd.keys.opening import open_key, open_sheet
-from drd.leases.local import LocalLease
 from drd.model import Json, Role
-from drd.ports import KeyRing, Report, Source, Store, Target
-from drd.sources.rbd_cluster import CephAccess
+from drd.ports import KeyRing, Report, Source, Store
 from drd.stores.cached import CachedStore
 from drd.stores.local import LocalStore
 from drd.stores.metered import MeteredStore
 from drd.stores.retrying import Patience, RetryingStore
 from drd.stores.s3 import S3Settings, S3Store
+from drd.wiring.adapters import make_lease, make_source
+from drd.wiring.clock import now
 from drd.wiring.place import Place, blame_format
 from drd.wiring.reach import Asked, Reach, reach_of
 from drd.wiring.state import try_folder
@@ -56,11 +55,6 @@ GARBAGE_AFTER: Final = 10_000
 LEAST_PACKS: Final = 4
 """Packs sealed or under way at a time, at least: half as many as transfers are allowed, because each
 holds 32 MiB, the larger part of a backup's memory."""
-
-
-def now() -> datetime:
-    """The clock."""
-    return datetime.now(UTC)
 
 
 def config_path(given: str | None, environment: Mapping[str, str]) -> Path:
@@ -368,7 +362,7 @@ class House:
         return Bench(
             repository=repository,
             catalogue=self._known_here(),
-            lease=LocalLease(config.state_dir / "leases"),
+            lease=make_lease(config),
             cpu=self._pool(self.workers(), "drd-cpu"),
             transfers=self._pool(self._packs(), "drd-put"),
             now=now,
@@ -418,40 +412,6 @@ class House:
         return Eyes(cpu, self._pool(4, "drd-get"), self.report, ahead=4)
 
 
-def make_source(name: str, config: SourceConfig) -> Source:
-    """The adapter that a section of the configuration names; only what is used is loaded."""
-    if isinstance(config, DeviceSource):
-        from drd.sources import device  # noqa: PLC0415
-
-        paths = tuple(str(path) for path in config.paths)
-        settings = device.DeviceSettings(paths, quiesced=config.quiesced)
-        return device.DeviceSource(name, settings, now)
-    from drd.sources import rbd, rbd_settings  # noqa: PLC0415
-
-    return rbd.RbdSource(
-        name,
-        rbd_settings.RbdSettings(
-            pool=config.pool,
-            images=tuple(config.images),
-            namespaces=tuple(config.namespaces),
-            access=ceph_access(config),
-            in_flight=config.reads_in_flight,
-        ),
-    )
-
-
-def ceph_access(config: RbdSource) -> CephAccess:
-    """How the cluster of a source is reached."""
-    return CephAccess(
-        conf=str(config.ceph_conf),
-        client=config.client,
-        keyring=str(config.keyring) if config.keyring else None,
-        osd_timeout_s=config.op_timeout_s,
-        mon_timeout_s=config.op_timeout_s,
-        mount_timeout_s=config.op_timeout_s,
-    )
-
-
 def open_house(
     given: str | None, *, asked: Asked | None = None, report: Report | None = None
 ) -> House:
@@ -474,24 +434,3 @@ def open_house(
     config = None if bare else load_config(path)
     reach = reach_of(asked, config, os.environ) if bare or asked.elsewhere else None
     return House(config, sheet=asked.sheet, reach=reach, report=report)
-
-
-def make_target(text: str, access: CephAccess, *, overwrite: bool) -> Target:
-    """The adapter for ``--to``.
-
-    Raises:
-        UsageError: it is no target.
-    """
-    from drd.sources import targets  # noqa: PLC0415
-
-    return targets.make_target(text, access, overwrite=overwrite, random=os.urandom)
-
-
-def target_access(house: House, *, conf: str | None, client: str | None) -> CephAccess:
-    """With which Ceph a restore talks: as the options say, else as the first rbd source does."""
-    sources = house.config.source.values() if house.config else ()
-    known = [ceph_access(config) for config in sources if isinstance(config, RbdSource)]
-    if conf is not None:
-        return CephAccess(conf=conf, client=client or CephAccess().client)
-    access = known[0] if known else CephAccess()
-    return replace(access, client=client) if client is not None else access

@@ -16,7 +16,8 @@ from drd.errors import DrdError, RefusedError
 from drd.keys.keyfile import Belonging, make_key_file, write_key_file
 from drd.keys.paper import write_sheet
 from drd.keys.recovery import RootSigner
-from drd.wiring import House, now
+from drd.wiring import House
+from drd.wiring.clock import now
 from drd.work.init import NewRepository, check_able, check_empty, init
 
 

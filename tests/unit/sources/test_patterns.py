@@ -12,7 +12,7 @@ import pytest
 from drd.config import load_config
 from drd.errors import NotFoundError, SourceError
 from drd.sources.patterns import matching
-from drd.wiring import make_source
+from drd.wiring.adapters import make_source
 from tests.unit.sources.test_device import image, labels, source
 
 TREE = ("a.img", ".hidden.img", "b/a.img", "b/c[1].img", "b/.h/x.img", "c/d/e.img", "we[ird]/a.img")
