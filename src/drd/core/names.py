@@ -30,9 +30,19 @@ _KNOWN: Final = re.compile(
     rf"(?:format|trust)/[1-9][0-9]{{0,9}}|reader/[0-9a-f]{{64}}|m/{_PLACE}/[0-9]{{10}}"
     rf"|[px]/{_PLACE}/[0-9a-f]{{32}}"
     rf"|k/{_PLACE}/m?[1-9][0-9]*\.(?:pub|[a-z]+-[0-9a-f]{{16}}\.[1-9][0-9]{{0,9}})"
-    r"|(?:probe|w|g|r|h|pin)/.+"
+    rf"|g/{_PLACE}/[1-9][0-9]{{0,9}}"
+    rf"|h/{_PLACE}/(?:hold|release|result)-[0-9]{{10}}-[0-9a-f]{{16}}"
+    r"|(?:probe|w|r|pin)/.+"
 )
 """Every name of format 1; what lies below the last few is of features that may come."""
+JOURNAL_KINDS: Final = frozenset({"doomed", "deleted", "spared"})
+"""Statements about deletion: numbered from 1, one journal for each lineage, below ``g/``."""
+STATEMENT_KINDS: Final = frozenset({"hold", "release", "result"})
+"""Statements about one point, below ``h/``."""
+TAG_BYTES: Final = 8
+
+_JOURNAL: Final = re.compile(rf"g/{_PLACE}/([1-9][0-9]{{0,9}})")
+_STATEMENT: Final = re.compile(rf"h/{_PLACE}/(hold|release|result)-([0-9]{{10}})-([0-9a-f]{{16}})")
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _SLOT: Final = re.compile(r"([1-9][0-9]{0,9})")
 
@@ -121,6 +131,46 @@ def table_folder(tenant: bytes, lineage: bytes) -> str:
 def key_folder(tenant: bytes, lineage: bytes) -> str:
     """Prefix of one lineage's public keys and slots."""
     return f"k/{tenant.hex()}/{lineage.hex()}/"
+
+
+def journal_folder(tenant: bytes, lineage: bytes) -> str:
+    """Prefix of one lineage's journal of deletions."""
+    return f"g/{tenant.hex()}/{lineage.hex()}/"
+
+
+def journal_number(key: str) -> int | None:
+    """Number of a statement in a journal; None for any other name."""
+    match = _JOURNAL.fullmatch(key)
+    return int(match[1]) if match else None
+
+
+def statement_folder(tenant: bytes, lineage: bytes, kind: str = "") -> str:
+    """Prefix of one lineage's holds, releases and results, or of those of one *kind*."""
+    return f"h/{tenant.hex()}/{lineage.hex()}/{kind and kind + '-'}"
+
+
+def parse_statement_key(key: str) -> tuple[str, int, bytes] | None:
+    """Kind, sequence number of the point and tag of a name below ``h/``; None for any other name."""
+    match = _STATEMENT.fullmatch(key)
+    return (match[1], int(match[2]), bytes.fromhex(match[3])) if match else None
+
+
+def statement_key(
+    tenant: bytes, lineage: bytes, kind: str, number: int, *, tag: bytes = b""
+) -> str:
+    """A statement: in the journal ``g/`` by its number, below ``h/`` by kind, point and tag.
+
+    Raises:
+        IntegrityError: there is no such kind, or number or tag do not fit it.
+    """
+    journal = kind in JOURNAL_KINDS
+    if not journal and kind not in STATEMENT_KINDS:
+        raise IntegrityError("a statement of an unknown kind")
+    if not 1 <= number <= MAX_SEQ or len(tag) != (0 if journal else TAG_BYTES):
+        raise IntegrityError(f"a {kind} has an impossible number or tag")
+    if journal:
+        return f"{journal_folder(tenant, lineage)}{number}"
+    return f"{statement_folder(tenant, lineage, kind)}{number:010d}-{tag.hex()}"
 
 
 def public_key(tenant: bytes, lineage: bytes, generation: int) -> str:
