@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.place import DRCTL, MIB, Place
 from benchmarks.process import Ran
-from drd.sources.ceph_bindings import bindings
+from drd.ceph.bindings import bindings
 
 BLOCK = 4096
 CONFIG = """\

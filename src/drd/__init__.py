@@ -6,6 +6,7 @@ The map of the house, and the order in which to read it:
 ``model``      the nouns, frozen: lineage, point, extent, item, snapshot
 ``ports``      the sockets, each with its contract: Store, Source, Target, KeyRing, Lease
 ``core``       pure: bytes and values in, bytes and values out (format, map, digests, retention)
+``ceph``       how a Ceph cluster is reached; Ceph's own modules in their cage
 ``pipeline``   bounded queues and threads around the core; decides nothing
 ``sources``    how an RBD image or a block device is read, and put back
 ``stores``     where objects lie: S3, a local directory; retries and metering stacked around them

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from drd.sources.ceph_bindings import bindings
-from drd.sources.rbd_cluster import CephAccess, Cluster
+from drd.ceph.bindings import bindings
+from drd.ceph.cluster import CephAccess, Cluster
 from drd.stores.s3 import S3Settings
 from drd.stores.s3_client import connect
 from tests.e2e.cloud import Cloud

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from drd.ceph.cluster import Cluster
 from drd.errors import DrdError, NotFoundError, SourceError
 from drd.model import Found, HeldSnapshot, Snapshot
 from drd.ports import FreezeOrder
 from drd.sources import rbd_facts
 from drd.sources.labels import snapshot_name
-from drd.sources.rbd_cluster import Cluster
 from drd.sources.rbd_diff import Diff, Layout
 from drd.sources.rbd_frozen import OpenSnapshot, RbdFrozen
 from drd.sources.rbd_images import Listing, Place, find, must_be_whole, parse_identity, remove_left

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from drd.ceph.bindings import Bindings
+from drd.ceph.cluster import Cluster
 from drd.model import Json
-from drd.sources.ceph_bindings import Bindings
-from drd.sources.rbd_cluster import Cluster
 from drd.sources.rbd_trust import Trust, parent_of
 
 FEATURES: tuple[tuple[str, str], ...] = (

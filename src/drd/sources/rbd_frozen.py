@@ -7,10 +7,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+from drd.ceph.cluster import Cluster
 from drd.errors import SourceError
 from drd.model import Buffer, Changed, Json, Snapshot
 from drd.ports import ReadAt
-from drd.sources.rbd_cluster import Cluster
 from drd.sources.rbd_diff import Diff
 from drd.sources.rbd_reading import Reader
 from drd.sources.rbd_settings import RbdSettings

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
+from drd.ceph.cluster import Cluster
 from drd.errors import NotFoundError, SourceError
 from drd.model import Found
 from drd.sources.labels import label
-from drd.sources.rbd_cluster import Cluster
 
 QUARANTINE_MARK: Final = ".drd-restoring-"
 """In the name of an image that a restore has not finished; never backed up."""

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from drd.ceph.bindings import Bindings
+from drd.ceph.errors import as_drd, foreign
 from drd.errors import SourceError
 from drd.model import Buffer
-from drd.sources.ceph_bindings import Bindings
-from drd.sources.ceph_errors import as_drd, foreign
 
 LARGE: Final = 4 * 1024 * 1024
 """Bytes of the writes that a restore mostly makes: one object of the default size."""

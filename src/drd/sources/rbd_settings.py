@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from drd.sources.rbd_cluster import CephAccess
+from drd.ceph.cluster import CephAccess
 
 
 @dataclass(frozen=True, slots=True)

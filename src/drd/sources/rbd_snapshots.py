@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, TypeVar
 
+from drd.ceph.bounded import bounded
+from drd.ceph.cluster import Cluster
+from drd.ceph.errors import as_drd, code_of, foreign
 from drd.errors import RefusedError, SourceError
 from drd.model import Snapshot
-from drd.sources.bounded import bounded
-from drd.sources.ceph_errors import as_drd, code_of, foreign
 from drd.sources.labels import is_ours, parse_snapshot, snapshot_name
-from drd.sources.rbd_cluster import Cluster
 from drd.sources.rbd_images import Place
 
 T = TypeVar("T")

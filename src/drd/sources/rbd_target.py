@@ -13,11 +13,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from drd.ceph.cluster import Cluster
+from drd.ceph.errors import as_drd, foreign
 from drd.errors import DrdError, NotFoundError, RefusedError, SourceError
 from drd.model import Buffer, Json
 from drd.ports import Random
-from drd.sources.ceph_errors import as_drd, foreign
-from drd.sources.rbd_cluster import Cluster
 from drd.sources.rbd_facts import feature_mask
 from drd.sources.rbd_images import QUARANTINE_MARK
 from drd.sources.rbd_reading import Writer

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from drd.sources.ceph_bindings import Bindings, Version
+from drd.ceph.bindings import Bindings, Version
 from drd.sources.labels import parse_snapshot
 from drd.sources.rbd_snapshots import Listed, older_mark
 

@@ -6,12 +6,12 @@ import sys
 from dataclasses import dataclass
 from typing import BinaryIO, TextIO, TypeAlias
 
+from drd.ceph.cluster import CephAccess, Cluster
 from drd.errors import SourceError, UsageError
 from drd.ports import Random, Target
 from drd.sources.device_target import DeviceTarget
 from drd.sources.file_target import FileTarget
 from drd.sources.pipe_target import PipeTarget
-from drd.sources.rbd_cluster import CephAccess, Cluster
 from drd.sources.rbd_target import RbdAddress, RbdTarget
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
+from drd.ceph.cluster import CephAccess
 from drd.config import Config, DeviceSource, RbdSource, SourceConfig
 from drd.leases.local import LocalLease
 from drd.ports import Lease, Source, Target
-from drd.sources.rbd_cluster import CephAccess
 from drd.wiring.clock import now
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from drd.ceph.bindings import bindings
+from drd.ceph.cluster import CephAccess, Cluster
 from drd.model import Found
-from drd.sources.ceph_bindings import bindings
 from drd.sources.rbd import RbdSettings, RbdSource
-from drd.sources.rbd_cluster import CephAccess, Cluster
 from drd.sources.rbd_snapshots import Listed, listed
 from lab.ceph import Ceph
 

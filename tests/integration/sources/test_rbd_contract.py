@@ -6,8 +6,8 @@ import os
 
 import pytest
 
+from drd.ceph.cluster import Cluster
 from drd.ports import Target
-from drd.sources.rbd_cluster import Cluster
 from drd.sources.rbd_target import RbdAddress, RbdTarget
 from drd.testing import source_conformance as suite
 from drd.testing import target_conformance as targets

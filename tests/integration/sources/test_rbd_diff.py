@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
+from drd.ceph.bindings import Bindings, Version, bindings
+from drd.ceph.cluster import CephAccess, Cluster
 from drd.model import Changed, Found, Snapshot
 from drd.ports import FreezeOrder, Frozen, ReadAt
-from drd.sources.ceph_bindings import Bindings, Version, bindings
 from drd.sources.rbd import RbdSettings, RbdSource
-from drd.sources.rbd_cluster import CephAccess, Cluster
 from tests.integration.sources.conftest import ORDER, SIZE, Images
 
 LINEAGE = bytes(range(16))

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from drd.ceph.cluster import CephAccess
 from drd.errors import ConfigError, DrdError, SourceError
 from drd.ports import FreezeOrder, ReadAt
 from drd.sources.rbd import RbdSettings, RbdSource
-from drd.sources.rbd_cluster import CephAccess
 from lab.ceph import Ceph
 from tests.integration.sources.conftest import SIZE, Images, access_of, caps
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
+from drd.ceph.cluster import Cluster
 from drd.errors import CrashError, NotFoundError, SourceError, StoreError
 from drd.model import BackupResult, Found
 from drd.ports import FreezeOrder
 from drd.sources.rbd import RbdSettings, RbdSource
-from drd.sources.rbd_cluster import Cluster
 from drd.sources.rbd_frozen import RbdFrozen
 from drd.sources.rbd_target import RbdAddress, RbdTarget
 from lab.ceph import Ceph

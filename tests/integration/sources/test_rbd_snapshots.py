@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
+from drd.ceph.cluster import CephAccess, Cluster
 from drd.errors import NotFoundError, SourceError
 from drd.model import Found
 from drd.ports import FreezeOrder
 from drd.sources.rbd import RbdSettings, RbdSource
-from drd.sources.rbd_cluster import CephAccess, Cluster
 from drd.sources.rbd_snapshots import Snapshots, older_mark
 from lab.ceph import Ceph
 from tests.integration.sources.conftest import SIZE, Images, access_of, caps
@@ -31,7 +31,7 @@ DYING = """
 import os, signal, sys
 from drd.ports import FreezeOrder
 from drd.sources.rbd import RbdSettings, RbdSource
-from drd.sources.rbd_cluster import CephAccess
+from drd.ceph.cluster import CephAccess
 source = RbdSource("vms", RbdSettings(pool=sys.argv[2], access=CephAccess(conf=sys.argv[1])))
 with source.freeze(source.discover()[0], FreezeOrder(bytes(range(16)), b"12345678")):
     os.kill(os.getpid(), signal.SIGKILL)

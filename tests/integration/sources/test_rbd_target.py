@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
+from drd.ceph.bindings import Bindings
+from drd.ceph.cluster import Cluster
 from drd.errors import DrdError, NotFoundError, RefusedError, SourceError
 from drd.model import Json
 from drd.ports import FreezeOrder
-from drd.sources.ceph_bindings import Bindings
-from drd.sources.rbd_cluster import Cluster
 from drd.sources.rbd_target import RbdAddress, RbdTarget
 from lab.ceph import Ceph
 from tests.integration.sources.conftest import NAMESPACE, SIZE, Images

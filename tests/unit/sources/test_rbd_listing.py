@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
+from drd.ceph.cluster import CephAccess, Cluster
 from drd.errors import NotFoundError
 from drd.sources.rbd import RbdSettings, RbdSource
-from drd.sources.rbd_cluster import CephAccess, Cluster
 from drd.sources.rbd_images import find
 
 POOL = {"": ["vm-1", "vm-2", "vm-1.drd-restoring-00ff00ff"], "a b": ["vm-3.drd-restoring-11ee11ee"]}

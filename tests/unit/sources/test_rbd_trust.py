@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from drd.ceph.bindings import Bindings, Version, parse_version
 from drd.errors import NotFoundError
 from drd.model import Snapshot
-from drd.sources.ceph_bindings import Bindings, Version, parse_version
 from drd.sources.labels import snapshot_name
 from drd.sources.rbd_images import Place, parse_identity
 from drd.sources.rbd_snapshots import Listed, older_mark, same

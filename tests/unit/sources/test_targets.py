@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from drd.ceph.cluster import CephAccess
 from drd.errors import DrdError, NotFoundError, RefusedError, SourceError, UsageError
 from drd.sources.device_target import DeviceTarget
 from drd.sources.file_target import FileTarget
 from drd.sources.pipe_target import PipeTarget
-from drd.sources.rbd_cluster import CephAccess
 from drd.sources.rbd_target import RbdAddress, RbdTarget
 from drd.sources.targets import (
     DeviceAddress,
@@ -260,7 +260,7 @@ def test_an_abandoned_device_is_named_once_it_was_touched(tmp_path: Path) -> Non
 CLOSED = """
 import os
 from drd.errors import SourceError
-from drd.sources.rbd_cluster import CephAccess
+from drd.ceph.cluster import CephAccess
 from drd.sources.targets import make_target
 try:
     make_target("-", CephAccess(), overwrite=False, random=os.urandom)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drd.ceph.bindings import Bindings, bindings
+from drd.ceph.bounded import bounded
+from drd.ceph.errors import BLOCKLISTED, as_drd, code_of, foreign, translated
 from drd.errors import ConfigError, NotFoundError, SourceError
-from drd.sources.bounded import bounded
-from drd.sources.ceph_bindings import Bindings, bindings
-from drd.sources.ceph_errors import BLOCKLISTED, as_drd, code_of, foreign, translated
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ import threading
 
 import pytest
 
+from drd.ceph.bounded import bounded
+from drd.ceph.errors import as_drd
 from drd.errors import DrdError, NotFoundError, RefusedError, SourceError
-from drd.sources.bounded import bounded
-from drd.sources.ceph_errors import as_drd
 
 WITHOUT = """
 import sys

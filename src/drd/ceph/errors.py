@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from drd.ceph.bindings import Bindings
 from drd.errors import DrdError, NotFoundError, RefusedError, SourceError
-from drd.sources.ceph_bindings import Bindings
 
 BLOCKLISTED: Final = errno.ESHUTDOWN
 """``librados`` says ESHUTDOWN to a client that the cluster has shut out (blocklist)."""
