@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e import drctl
 from tests.e2e.drctl import Answer
+from tests.e2e.site import Site, scatter
 
 NOW = datetime(2026, 11, 21, 10, 30, tzinfo=UTC)
 
@@ -36,7 +37,7 @@ def test_a_decision_has_time_keep_and_reasons(tmp_path: Path) -> None:
     assert set(hours[:24]) <= kept
     days = {one.date() for one in kept}
     assert len(days) == 5
-    assert len(kept) == 24 + 3
+    assert len(kept) == 24 + 3 + 1  # and the oldest: daily has found five of its seven
 
 
 def test_it_needs_no_configuration_and_the_clock_is_the_default(tmp_path: Path) -> None:
@@ -88,3 +89,88 @@ def test_for_people(tmp_path: Path) -> None:
     assert answer.code == 0
     assert "2026-11-21T00:30:00Z" in answer.text
     assert "newest" in answer.text
+
+
+# ── policies of the configuration, points of an image ───────────────────────────────────────────
+GOLD = """
+[policy.gold]
+every = "1h"
+timezone = "Europe/Stockholm"
+keep = { hourly = 2, daily = -1 }
+min_points = 2
+
+[policy.archive]
+every = "1d"
+"""
+
+
+def test_the_rules_and_the_zone_of_a_policy(site: Site) -> None:
+    site.configure(extra=GOLD)
+    times = site.folder / "times"
+    # 22:30Z and 23:30Z are two days of Stockholm, and one of UTC; so are the hours.
+    times.write_text(
+        "2026-11-19T22:30:00Z\n2026-11-19T23:30:00Z\n2026-11-20T10:00:00Z\n2026-11-20T11:00:00Z\n"
+    )
+    asked = ("policy", "preview", "--policy", "gold", "--times", str(times))
+    decisions = site.run(*asked).reply["decisions"]
+    assert [one["keep"] for one in decisions] == [True, False, True, True]
+    assert decisions[0]["reasons"] == ["daily 2026-11-19 (2 of all)"]
+    decisions = site.run(*asked, "--timezone", "UTC").reply["decisions"]
+    assert [one["keep"] for one in decisions] == [True, True, True, True]
+    assert decisions[0]["reasons"] == ["daily: oldest, with room (2 of all)"]
+    decisions = site.run(*asked, "--now", "2026-11-19T22:30:00Z").reply["decisions"]
+    assert decisions[-1]["reasons"] == ["in the future"]
+
+
+def test_a_policy_without_rules_keeps_all(site: Site) -> None:
+    site.configure(extra=GOLD)
+    times = site.folder / "times"
+    times.write_text("2026-11-19T22:30:00Z\n2026-11-20T10:00:00Z\n")
+    answer = site.run("policy", "preview", "--policy", "archive", "--times", str(times))
+    assert {tuple(one["reasons"]) for one in answer.reply["decisions"]} == {
+        ("the policy has no keep rules",)
+    }
+
+
+def test_the_points_of_an_image(site: Site) -> None:
+    site.configure(extra=GOLD)
+    path = site.image()
+    made = []
+    for _ in range(3):
+        made += site.backup()
+        scatter(path, 1)
+    answer = site.run("policy", "preview", "disks/a.img", "--keep", "last=1,minimum=2")
+    assert answer.code == 0, answer.text
+    assert [(one["seq"], one["keep"]) for one in answer.reply["decisions"]] == [
+        (1, False),
+        (2, True),
+        (3, True),
+    ]
+    assert [one["time"] for one in answer.reply["decisions"]] == [one["time"] for one in made]
+    assert answer.reply["decisions"][1]["reasons"] == ["minimum of 2"]
+    told = site.told("policy", "preview", "disks/a.img", "--policy", "gold")
+    assert told.code == 0
+    assert "newest, hourly" in told.text
+
+
+@pytest.mark.parametrize(
+    "arguments, code, told",
+    [
+        (("--policy", "golf", "--times", "-"), 10, "gold"),
+        (("--policy", "gold", "--keep", "last=1", "--times", "-"), 2, "--keep or --policy"),
+        (("--times", "-"), 2, "--keep or --policy"),
+        (("--policy", "gold"), 2, "--times"),
+        (("disks/a.img", "--times", "-", "--policy", "gold"), 2, "--times"),
+        (("disks/b.img", "--policy", "gold"), 10, "drctl ls"),
+        (("--policy", "gold", "--times", "-", "--timezone", "Europe/Stokholm"), 2, "Stockholm"),
+        (("--keep", "last=-2", "--times", "-"), 2, "from -1"),
+    ],
+)
+def test_what_cannot_be_previewed(
+    site: Site, arguments: tuple[str, ...], code: int, told: str
+) -> None:
+    site.configure(extra=GOLD)
+    answer = site.run("policy", "preview", *arguments)
+    assert answer.code == code
+    assert told in answer.error["message"] + answer.error["hint"]
+    assert answer.reply["decisions"] == []

@@ -33,7 +33,7 @@ def ls(call: Call, name: str | None, **options: Any) -> Reply:
     try:
         repository = house.repository(Role.BACKUP)
         points = listing.known_points(
-            repository, house.spare_catalogue(), of=_meant(name), pool=house.readers()
+            repository, house.spare_catalogue(), of=meant(name), pool=house.readers()
         )
         reply = Reply(warnings=repository.warnings)
         if name is None:
@@ -46,7 +46,7 @@ def ls(call: Call, name: str | None, **options: Any) -> Reply:
             ]
             reply.shown = [_line(one, current=one[-1].lineage in owner) for one in chosen]
         else:
-            found = listing.full_points(_named(points, name))
+            found = listing.full_points(named(points, name))
             reply.lists["points"] = [shapes.point(info) for info in found]
             reply.shown = [shapes.point_line(info) for info in found]
             chosen = [found] if found else []
@@ -72,7 +72,7 @@ def _noted(
     return [f"{name}: {note.warning(name)}" for name, note in notes if note is not None]
 
 
-def _meant(name: str | None) -> list[Selector]:
+def meant(name: str | None) -> list[Selector]:
     """What *name* may mean, as :func:`_named` looks for it."""
     from drd.core.selectors import Selector, parse_point  # noqa: PLC0415
 
@@ -84,7 +84,7 @@ def _meant(name: str | None) -> list[Selector]:
         return [Selector(name)]
 
 
-def _named(points: list[PointInfo], name: str) -> list[PointInfo]:
+def named(points: list[PointInfo], name: str) -> list[PointInfo]:
     """Points of the lineage of that name, which may look like a POINT: ``SOURCE/db@17``."""
     from drd.core.selectors import Selector, parse_point  # noqa: PLC0415
     from drd.work import listing  # noqa: PLC0415

@@ -7,12 +7,15 @@ an RPO shorter than its interval) is refused by :mod:`drd.config.checking`, whic
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from typing import Annotated, Final, Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from drd.config.section import Section
 from drd.config.values import Cron, Duration, FilePath, Listen, Rate, Windows, Zone
+from drd.core.retention import Keep
 
 DAY: Final = 86400
 HOUR: Final = 3600
@@ -71,6 +74,19 @@ class Policy(Section):
         if self.every is not None and self.cron is not None:
             raise ValueError("names both every and cron: it needs one of them at most")
         return self
+
+    @property
+    def zone(self) -> tzinfo:
+        """Whose hours, days, weeks, months and years the keep rules mean."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def rules(self) -> Keep | None:
+        """The keep rules, ``min_points`` among them; None for a policy that loses no point."""
+        if self.keep is None:
+            return None
+        counts = self.keep.model_dump()
+        return Keep(**counts | {"minimum": max(counts["minimum"], self.min_points)})
 
 
 class Daemon(Section):
