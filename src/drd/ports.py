@@ -20,12 +20,14 @@ from drd.model import (
     Found,
     Head,
     HeldSnapshot,
+    Hold,
     Image,
     Json,
     ObjectVersion,
     Pause,
     PointInfo,
     Progress,
+    Proven,
     Role,
     RunRecord,
     Snapshot,
@@ -350,6 +352,10 @@ class Catalogue(Protocol):
         """Of each lineage with a full point the newest one; costs as much as there are lineages."""
         ...
 
+    def lineages(self, tenant: bytes) -> frozenset[bytes]:
+        """Lineages of which any point is known, a partial one also."""
+        ...
+
     def lineage_of(self, tenant: bytes, identity: str) -> bytes | None:
         """Lineage of the newest point of the image with that identity; None when none is known."""
         ...
@@ -377,12 +383,32 @@ class Catalogue(Protocol):
         """
         ...
 
+    def damages(self, tenant: bytes) -> Mapping[bytes, Damage]:
+        """What is noted of damage, by lineage."""
+        ...
+
+    def note_proven(self, tenant: bytes, results: Iterable[Proven]) -> None:
+        """Learn results of verifies; the newest of a lineage and level MUST stay, in any order."""
+        ...
+
+    def proven(self, tenant: bytes) -> Sequence[Proven]:
+        """The newest result of each lineage and level, by lineage and level."""
+        ...
+
+    def note_holds(self, tenant: bytes, lineage: bytes, holds: Iterable[Hold]) -> None:
+        """Learn all holds of a lineage, in place of what was known of it; none: nothing is held."""
+        ...
+
+    def holds(self, tenant: bytes) -> Sequence[Hold]:
+        """Every hold known here, by lineage and number."""
+        ...
+
     def forget(self, manifest_keys: Iterable[str]) -> None:
         """Drop points that the bucket does not have any more."""
         ...
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget everything that is known of the bucket (a diary in the same file MUST stay)."""
         ...
 
 
@@ -414,11 +440,15 @@ class Diary(Protocol):
         ...
 
     def runs(self, *, subject: str = "", kind: str = "", limit: int = 100) -> Sequence[RunRecord]:
-        """The newest runs first."""
+        """The newest runs first, of all subjects or kinds where none is named. Old ones are dropped."""
         ...
 
     def last_runs(self, kind: str) -> Mapping[str, RunRecord]:
-        """Of each subject the newest run of *kind* that ended."""
+        """Of each subject the run of *kind* that ended last. It MUST stay, however old it gets."""
+        ...
+
+    def running(self) -> Sequence[RunRecord]:
+        """Runs that have no end yet; to a daemon that just started, those that died with the last one."""
         ...
 
     def pauses(self) -> Mapping[str, Pause]:
@@ -427,6 +457,14 @@ class Diary(Protocol):
 
     def end_pause(self, subject: str) -> None:
         """Somebody wants it tried now."""
+        ...
+
+    def note_tick(self, at: datetime) -> None:
+        """The daemon looked at what is due: by this ``drctl status`` knows that it lives."""
+        ...
+
+    def last_tick(self) -> datetime | None:
+        """When the daemon looked last; None when it never did."""
         ...
 
 

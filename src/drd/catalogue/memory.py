@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from drd.model import Damage, Head, PointInfo, PointKind
+from drd.model import Damage, Head, Hold, PointInfo, PointKind, Proven
 
 
 class MemoryCatalogue:
@@ -14,6 +14,8 @@ class MemoryCatalogue:
     def __init__(self, points: Iterable[PointInfo] = ()) -> None:
         self._points = {point.manifest_key: point for point in points}
         self._damage: dict[tuple[bytes, bytes], Damage] = {}
+        self._proven: dict[tuple[bytes, bytes, int], Proven] = {}
+        self._holds: dict[tuple[bytes, bytes], list[Hold]] = {}
 
     def keys(self, tenant: bytes) -> Mapping[str, bytes]:
         """See :class:`drd.ports.Catalogue`."""
@@ -34,6 +36,10 @@ class MemoryCatalogue:
             if point.kind is PointKind.FULL:
                 lineages.setdefault(point.lineage, []).append(point)
         return [head_of(points) for points in lineages.values()]
+
+    def lineages(self, tenant: bytes) -> frozenset[bytes]:
+        """See :class:`drd.ports.Catalogue`."""
+        return frozenset(point.lineage for point in self._of(tenant))
 
     def lineage_of(self, tenant: bytes, identity: str) -> bytes | None:
         """See :class:`drd.ports.Catalogue`."""
@@ -65,6 +71,31 @@ class MemoryCatalogue:
         else:
             self._damage[tenant, lineage] = damage
 
+    def damages(self, tenant: bytes) -> Mapping[bytes, Damage]:
+        """See :class:`drd.ports.Catalogue`."""
+        return {lineage: one for (of, lineage), one in self._damage.items() if of == tenant}
+
+    def note_proven(self, tenant: bytes, results: Iterable[Proven]) -> None:
+        """See :class:`drd.ports.Catalogue`."""
+        for one in results:
+            place = tenant, one.lineage, one.level
+            if place not in self._proven or one.at >= self._proven[place].at:
+                self._proven[place] = one
+
+    def proven(self, tenant: bytes) -> Sequence[Proven]:
+        """See :class:`drd.ports.Catalogue`."""
+        return [one for place, one in sorted(self._proven.items()) if place[0] == tenant]
+
+    def note_holds(self, tenant: bytes, lineage: bytes, holds: Iterable[Hold]) -> None:
+        """See :class:`drd.ports.Catalogue`."""
+        self._holds[tenant, lineage] = sorted(holds, key=lambda hold: hold.seq)
+
+    def holds(self, tenant: bytes) -> Sequence[Hold]:
+        """See :class:`drd.ports.Catalogue`."""
+        return [
+            one for place, some in sorted(self._holds.items()) for one in some if place[0] == tenant
+        ]
+
     def forget(self, manifest_keys: Iterable[str]) -> None:
         """See :class:`drd.ports.Catalogue`."""
         for key in manifest_keys:
@@ -74,6 +105,8 @@ class MemoryCatalogue:
         """See :class:`drd.ports.Catalogue`."""
         self._points.clear()
         self._damage.clear()
+        self._proven.clear()
+        self._holds.clear()
 
     def _of(self, tenant: bytes) -> list[PointInfo]:
         return [point for point in self._points.values() if point.tenant == tenant]
@@ -91,5 +124,5 @@ def head_of(points: Sequence[PointInfo]) -> Head:
         committed_at=newest.committed_at,
         size=newest.size,
         points=len(points),
-        oldest_at=points[0].point_at,
+        oldest_at=min(point.point_at for point in points),
     )

@@ -14,12 +14,41 @@ SELECT manifest_key, tenant, lineage, seq, name, identity, kind, point_at, commi
 FROM point WHERE tenant = :tenant AND lineage = :lineage ORDER BY seq;
 
 -- name: heads
-SELECT point.lineage, name, identity, point.seq, point_at, committed_at, size, points, oldest_at
+SELECT lineage, name, identity, seq, point_at, committed_at, size, points, oldest_at
+FROM head WHERE tenant = :tenant AND points > 0 ORDER BY lineage;
+
+-- name: lineages
+SELECT lineage FROM head WHERE tenant = :tenant;
+
+-- name: place_of
+SELECT tenant, lineage FROM point WHERE manifest_key = :manifest_key;
+
+-- name: drop_head
+DELETE FROM head WHERE tenant = :tenant AND lineage = :lineage;
+
+-- name: make_head
+-- The newest full point of a lineage; where all are partial, the newest of these, and points = 0.
+INSERT INTO head (tenant, lineage, name, identity, seq, point_at, committed_at, size, points, oldest_at)
+SELECT tenant, lineage, name, identity, seq, point_at, committed_at, size, points,
+       coalesce(oldest_at, point_at)
+FROM point, (SELECT count(*) AS points, min(point_at) AS oldest_at FROM point
+             WHERE tenant = :tenant AND lineage = :lineage AND kind = 1)
+WHERE tenant = :tenant AND lineage = :lineage AND (kind = 1 OR points = 0)
+ORDER BY seq DESC LIMIT 1;
+
+-- name: all_heads
+-- The same for all lineages at once, for a file that has none yet.
+INSERT INTO head (tenant, lineage, name, identity, seq, point_at, committed_at, size, points, oldest_at)
+SELECT point.tenant, point.lineage, name, identity, point.seq, point_at, committed_at, size, points,
+       coalesce(oldest_at, point_at)
 FROM point JOIN (
-    SELECT lineage, max(seq) AS seq, count(*) AS points, min(point_at) AS oldest_at
-    FROM point WHERE tenant = :tenant AND kind = 1 GROUP BY lineage
-) AS newest ON point.lineage = newest.lineage AND point.seq = newest.seq
-WHERE tenant = :tenant AND kind = 1 ORDER BY point.lineage;
+    SELECT tenant, lineage, coalesce(max(CASE WHEN kind = 1 THEN seq END), max(seq)) AS seq,
+           sum(kind = 1) AS points, min(CASE WHEN kind = 1 THEN point_at END) AS oldest_at
+    FROM point GROUP BY tenant, lineage
+) AS newest ON point.tenant = newest.tenant AND point.lineage = newest.lineage
+           AND point.seq = newest.seq
+WHERE true
+ON CONFLICT DO NOTHING;
 
 -- name: lineage_of
 -- The lineage of an image: that of its newest point. Times are UTC and in one form, so text sorts.
@@ -47,8 +76,17 @@ ON CONFLICT (manifest_key) DO UPDATE SET
 -- name: forget
 DELETE FROM point WHERE manifest_key = :manifest_key;
 
--- name: clear
+-- name: clear_points
 DELETE FROM point;
+
+-- name: clear_heads
+DELETE FROM head;
+
+-- name: clear_results
+DELETE FROM result;
+
+-- name: clear_holds
+DELETE FROM hold;
 
 -- name: from_1
 -- Schema 1 did not note who committed; what it knew is kept, because a hidden head is known by it.
@@ -67,15 +105,110 @@ DELETE FROM damage WHERE tenant = :tenant AND lineage = :lineage;
 -- name: clear_damage
 DELETE FROM damage;
 
--- name: drop_damage
-DROP TABLE IF EXISTS damage;
+-- name: damages
+SELECT lineage, seq, level, found_at, what FROM damage WHERE tenant = :tenant;
 
--- name: drop
-DROP TABLE IF EXISTS point;
+-- name: note_proven
+-- The newest of a lineage and a level stays, in whichever order they come.
+INSERT INTO result (tenant, lineage, level, seq, at, ok, findings, covered)
+VALUES (:tenant, :lineage, :level, :seq, :at, :ok, :findings, :covered)
+ON CONFLICT (tenant, lineage, level) DO UPDATE SET
+    seq = excluded.seq, at = excluded.at, ok = excluded.ok, findings = excluded.findings,
+    covered = excluded.covered
+WHERE excluded.at >= at;
 
--- name: any_table
-SELECT 1 FROM sqlite_master LIMIT 1;
+-- name: proven
+SELECT lineage, level, seq, at, ok, findings, covered
+FROM result WHERE tenant = :tenant ORDER BY lineage, level;
+
+-- name: release
+DELETE FROM hold WHERE tenant = :tenant AND lineage = :lineage;
+
+-- name: note_hold
+INSERT OR REPLACE INTO hold (tenant, lineage, seq, at, why, by)
+VALUES (:tenant, :lineage, :seq, :at, :why, :by);
+
+-- name: holds
+SELECT lineage, seq, at, why, by FROM hold WHERE tenant = :tenant ORDER BY lineage, seq;
+
+-- name: tables
+SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%';
 
 -- name: tenants
 -- Whether anything is known here, and whether anything of this tenant is.
 SELECT EXISTS (SELECT 1 FROM point), EXISTS (SELECT 1 FROM point WHERE tenant = :tenant);
+
+-- name: images
+SELECT identity, source, label, policy, first_seen, last_seen, gone_at, renamed_from
+FROM image;
+
+-- name: note_image
+INSERT INTO image (identity, source, label, policy, first_seen, last_seen, gone_at, renamed_from)
+VALUES (:identity, :source, :label, :policy, :first_seen, :last_seen, :gone_at, :renamed_from)
+ON CONFLICT (identity) DO UPDATE SET
+    source = excluded.source, label = excluded.label, policy = excluded.policy,
+    last_seen = excluded.last_seen, gone_at = excluded.gone_at, renamed_from = excluded.renamed_from;
+
+-- name: drop_image
+DELETE FROM image WHERE identity = :identity;
+
+-- name: forget_run
+DELETE FROM run WHERE run = :run;
+
+-- name: note_run
+INSERT INTO run (run, kind, subject, label, source, policy, started_at, slot, ended_at, outcome,
+                 exit_code, code, message, seq, lineage, bytes_read, bytes_changed, bytes_uploaded,
+                 seconds, latest)
+VALUES (:run, :kind, :subject, :label, :source, :policy, :started_at, :slot, :ended_at, :outcome,
+        :exit_code, :code, :message, :seq, :lineage, :bytes_read, :bytes_changed, :bytes_uploaded,
+        :seconds, :latest);
+
+-- name: no_longer_latest
+UPDATE run SET latest = 0 WHERE kind = :kind AND subject = :subject AND latest = 1;
+
+-- name: trim_subject
+-- What is not among the newest :keep of one subject, but never one that still runs.
+DELETE FROM run WHERE kind = :kind AND subject = :subject AND latest = 0 AND outcome IS NOT NULL
+AND number <= (SELECT number FROM run WHERE kind = :kind AND subject = :subject
+               ORDER BY number DESC LIMIT 1 OFFSET :keep);
+
+-- name: trim_all
+-- Numbers grow by one: so many at most are left, besides the last of each subject.
+DELETE FROM run WHERE latest = 0 AND outcome IS NOT NULL
+AND number <= (SELECT max(number) - :keep FROM run);
+
+-- name: runs
+SELECT run, kind, subject, label, source, policy, started_at, slot, ended_at, outcome, exit_code, code,
+       message, seq, lineage, bytes_read, bytes_changed, bytes_uploaded, seconds
+FROM run WHERE (:kind = '' OR kind = :kind) ORDER BY number DESC LIMIT :limit;
+
+-- name: runs_of
+SELECT run, kind, subject, label, source, policy, started_at, slot, ended_at, outcome, exit_code, code,
+       message, seq, lineage, bytes_read, bytes_changed, bytes_uploaded, seconds
+FROM run WHERE subject = :subject AND (:kind = '' OR kind = :kind) ORDER BY number DESC LIMIT :limit;
+
+-- name: last_runs
+SELECT run, kind, subject, label, source, policy, started_at, slot, ended_at, outcome, exit_code, code,
+       message, seq, lineage, bytes_read, bytes_changed, bytes_uploaded, seconds
+FROM run WHERE kind = :kind AND latest = 1;
+
+-- name: running
+SELECT run, kind, subject, label, source, policy, started_at, slot, ended_at, outcome, exit_code, code,
+       message, seq, lineage, bytes_read, bytes_changed, bytes_uploaded, seconds
+FROM run WHERE outcome IS NULL ORDER BY number;
+
+-- name: pauses
+SELECT subject, failures, until, code, message FROM pause;
+
+-- name: note_pause
+INSERT OR REPLACE INTO pause (subject, failures, until, code, message)
+VALUES (:subject, :failures, :until, :code, :message);
+
+-- name: end_pause
+DELETE FROM pause WHERE subject = :subject;
+
+-- name: note_tick
+INSERT OR REPLACE INTO tick (only, at) VALUES (1, :at);
+
+-- name: last_tick
+SELECT at FROM tick;

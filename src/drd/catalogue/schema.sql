@@ -1,4 +1,5 @@
 -- The catalogue is a cache of what the bucket holds; losing it loses nothing. No key material here.
+-- The diary (image, run, pause, tick) is of this host alone; a rebuild leaves it, a lost file loses it.
 
 -- name: table
 -- committed_here: 1 when this host put the manifest itself; the bucket cannot say so.
@@ -36,3 +37,108 @@ CREATE TABLE IF NOT EXISTS damage (
     what      TEXT NOT NULL,
     PRIMARY KEY (tenant, lineage)
 ) WITHOUT ROWID;
+
+-- name: head
+-- Made from point in the transaction that changes it. points: full ones; 0 where all are partial.
+CREATE TABLE IF NOT EXISTS head (
+    tenant        BLOB NOT NULL,
+    lineage       BLOB NOT NULL,
+    name          TEXT NOT NULL,
+    identity      TEXT NOT NULL,
+    seq           INTEGER NOT NULL,
+    point_at      TEXT NOT NULL,
+    committed_at  TEXT NOT NULL,
+    size          INTEGER NOT NULL,
+    points        INTEGER NOT NULL,
+    oldest_at     TEXT NOT NULL,
+    PRIMARY KEY (tenant, lineage)
+) WITHOUT ROWID;
+
+-- name: result
+-- The newest result of a verify of each lineage at each level, as signed objects say it.
+CREATE TABLE IF NOT EXISTS result (
+    tenant    BLOB NOT NULL,
+    lineage   BLOB NOT NULL,
+    level     INTEGER NOT NULL,
+    seq       INTEGER NOT NULL,
+    at        TEXT NOT NULL,
+    ok        INTEGER NOT NULL,
+    findings  INTEGER NOT NULL,
+    covered   REAL NOT NULL,
+    PRIMARY KEY (tenant, lineage, level)
+) WITHOUT ROWID;
+
+-- name: hold
+-- Points that must not expire, as signed objects say it.
+CREATE TABLE IF NOT EXISTS hold (
+    tenant   BLOB NOT NULL,
+    lineage  BLOB NOT NULL,
+    seq      INTEGER NOT NULL,
+    at       TEXT NOT NULL,
+    why      TEXT NOT NULL,
+    by       TEXT NOT NULL,
+    PRIMARY KEY (tenant, lineage, seq)
+) WITHOUT ROWID;
+
+-- name: image
+CREATE TABLE IF NOT EXISTS image (
+    identity      TEXT PRIMARY KEY,
+    source        TEXT NOT NULL,
+    label         TEXT NOT NULL,
+    policy        TEXT NOT NULL,
+    first_seen    TEXT NOT NULL,
+    last_seen     TEXT NOT NULL,
+    gone_at       TEXT,
+    renamed_from  TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- name: run
+-- latest: 1 for the last run of its kind and subject that ended. outcome: NULL while it runs.
+CREATE TABLE IF NOT EXISTS run (
+    number          INTEGER PRIMARY KEY,
+    run             TEXT NOT NULL UNIQUE,
+    kind            TEXT NOT NULL,
+    subject         TEXT NOT NULL,
+    label           TEXT NOT NULL,
+    source          TEXT NOT NULL,
+    policy          TEXT NOT NULL,
+    started_at      TEXT NOT NULL,
+    slot            TEXT,
+    ended_at        TEXT,
+    outcome         TEXT,
+    exit_code       INTEGER NOT NULL,
+    code            TEXT NOT NULL,
+    message         TEXT NOT NULL,
+    seq             INTEGER NOT NULL,
+    lineage         TEXT NOT NULL,
+    bytes_read      INTEGER NOT NULL,
+    bytes_changed   INTEGER NOT NULL,
+    bytes_uploaded  INTEGER NOT NULL,
+    seconds         REAL NOT NULL,
+    latest          INTEGER NOT NULL
+);
+
+-- name: run_by_subject
+CREATE INDEX IF NOT EXISTS run_by_subject ON run (subject, kind, number);
+
+-- name: run_latest
+CREATE INDEX IF NOT EXISTS run_latest ON run (kind, subject) WHERE latest = 1;
+
+-- name: run_running
+CREATE INDEX IF NOT EXISTS run_running ON run (number) WHERE outcome IS NULL;
+
+-- name: pause
+CREATE TABLE IF NOT EXISTS pause (
+    subject   TEXT PRIMARY KEY,
+    failures  INTEGER NOT NULL,
+    until     TEXT NOT NULL,
+    code      TEXT NOT NULL,
+    message   TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- name: tick
+-- When the daemon last looked at what is due.
+CREATE TABLE IF NOT EXISTS tick (
+    only  INTEGER PRIMARY KEY CHECK (only = 1),
+    at    TEXT NOT NULL
+);

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from drd.catalogue.catalogue import UNPROVEN, DamagedCatalogueError, SqliteCatalogue
+from drd.catalogue.catalogue import SqliteCatalogue
+from drd.catalogue.database import UNPROVEN, DamagedCatalogueError
 from drd.catalogue.memory import MemoryCatalogue
 from drd.errors import ConfigError
-from drd.model import Damage, Head, PointInfo
+from drd.model import Damage, Head, Hold, PointInfo, Proven
 from drd.ports import Catalogue
 
 _T = TypeVar("_T")
@@ -62,6 +63,10 @@ class SpareCatalogue:
         """See :class:`drd.ports.Catalogue`."""
         return self._ask(tenant, lambda one: one.heads(tenant))
 
+    def lineages(self, tenant: bytes) -> frozenset[bytes]:
+        """See :class:`drd.ports.Catalogue`."""
+        return self._ask(tenant, lambda one: one.lineages(tenant))
+
     def lineage_of(self, tenant: bytes, identity: str) -> bytes | None:
         """See :class:`drd.ports.Catalogue`."""
         return self._ask(tenant, lambda one: one.lineage_of(tenant, identity))
@@ -83,6 +88,28 @@ class SpareCatalogue:
     def note_damage(self, tenant: bytes, lineage: bytes, damage: Damage | None) -> None:
         """See :class:`drd.ports.Catalogue`."""
         self._tell(tenant, lambda one: one.note_damage(tenant, lineage, damage))
+
+    def damages(self, tenant: bytes) -> Mapping[bytes, Damage]:
+        """See :class:`drd.ports.Catalogue`."""
+        return self._ask(tenant, lambda one: one.damages(tenant))
+
+    def note_proven(self, tenant: bytes, results: Iterable[Proven]) -> None:
+        """See :class:`drd.ports.Catalogue`."""
+        some = list(results)
+        self._tell(tenant, lambda one: one.note_proven(tenant, some))
+
+    def proven(self, tenant: bytes) -> Sequence[Proven]:
+        """See :class:`drd.ports.Catalogue`."""
+        return self._ask(tenant, lambda one: one.proven(tenant))
+
+    def note_holds(self, tenant: bytes, lineage: bytes, holds: Iterable[Hold]) -> None:
+        """See :class:`drd.ports.Catalogue`."""
+        some = list(holds)
+        self._tell(tenant, lambda one: one.note_holds(tenant, lineage, some))
+
+    def holds(self, tenant: bytes) -> Sequence[Hold]:
+        """See :class:`drd.ports.Catalogue`."""
+        return self._ask(tenant, lambda one: one.holds(tenant))
 
     def forget(self, manifest_keys: Iterable[str]) -> None:
         """See :class:`drd.ports.Catalogue`."""

@@ -18,8 +18,10 @@ from drd.model import (
     Found,
     Head,
     HeldSnapshot,
+    Hold,
     ObjectVersion,
     PointInfo,
+    Proven,
     Snapshot,
     StoreAbilities,
 )
@@ -194,6 +196,11 @@ class MortalCatalogue:
         self._life.check()
         return self._inner.heads(tenant)
 
+    def lineages(self, tenant: bytes) -> frozenset[bytes]:
+        """The inner catalogue's."""
+        self._life.check()
+        return self._inner.lineages(tenant)
+
     def lineage_of(self, tenant: bytes, identity: str) -> bytes | None:
         """The inner catalogue's."""
         self._life.check()
@@ -220,6 +227,29 @@ class MortalCatalogue:
     def note_damage(self, tenant: bytes, lineage: bytes, damage: Damage | None) -> None:
         """An effect: ``note_damage``."""
         self._life.act("note_damage", lambda: self._inner.note_damage(tenant, lineage, damage))
+
+    def damages(self, tenant: bytes) -> Mapping[bytes, Damage]:
+        """The inner catalogue's."""
+        self._life.check()
+        return self._inner.damages(tenant)
+
+    def note_proven(self, tenant: bytes, results: Iterable[Proven]) -> None:
+        """An effect: ``note_proven``."""
+        self._life.act("note_proven", lambda: self._inner.note_proven(tenant, results))
+
+    def proven(self, tenant: bytes) -> Sequence[Proven]:
+        """The inner catalogue's."""
+        self._life.check()
+        return self._inner.proven(tenant)
+
+    def note_holds(self, tenant: bytes, lineage: bytes, holds: Iterable[Hold]) -> None:
+        """An effect: ``note_holds``."""
+        self._life.act("note_holds", lambda: self._inner.note_holds(tenant, lineage, holds))
+
+    def holds(self, tenant: bytes) -> Sequence[Hold]:
+        """The inner catalogue's."""
+        self._life.check()
+        return self._inner.holds(tenant)
 
     def clear(self) -> None:
         """An effect: ``clear``."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from drd import __version__
 from drd.catalogue.catalogue import SqliteCatalogue
+from drd.catalogue.diary import SqliteDiary
 from drd.catalogue.spare import SpareCatalogue
 from drd.config import Config, RbdSource, load_config, read_credentials
 from drd.core import seal
@@ -104,6 +105,7 @@ class House:
         self._metered: MeteredStore | None = None
         self._catalogue: SqliteCatalogue | None = None
         self._spare: SpareCatalogue | None = None
+        self._diary: SqliteDiary | None = None
         self._pools: list[ThreadPoolExecutor] = []
         self._sources: dict[str, Source] = {}
 
@@ -116,9 +118,9 @@ class House:
             close()
         for pool in self._pools:
             pool.shutdown(wait=True, cancel_futures=True)
-        for catalogue in (self._catalogue, self._spare):
-            if catalogue is not None:
-                catalogue.close()
+        for file in (self._catalogue, self._spare, self._diary):
+            if file is not None:
+                file.close()
         for source in self._sources.values():  # last: a cluster may be slow to be left
             if isinstance(source, _Connected):
                 source.close()
@@ -228,7 +230,7 @@ class House:
             error.about = self._whole(error.about)
             raise
         if place is not None:
-            place.remember(opened.format.repository)
+            place.remember(opened.format.repository, opened.tenant)
         opened.warnings[:0] = self.warnings
         self.warnings = opened.warnings
         return replace(opened, store=self.store(cached=cached))
@@ -276,6 +278,34 @@ class House:
             path = self._catalogue_file()
             self._spare = SpareCatalogue(path, self._warn)
         return self._spare
+
+    def diary(self) -> SqliteDiary:
+        """What this host alone knows; a damaged file is begun anew, with a warning.
+
+        Raises:
+            ConfigError: it cannot be opened; so does each of its methods when it cannot be used.
+        """
+        if self._diary is None:
+            self._diary = SqliteDiary(self._catalogue_file(), self._warn)
+        return self._diary
+
+    def knowledge(self) -> tuple[SqliteCatalogue, SqliteDiary]:
+        """Catalogue and diary as they are now, only to be read: nothing is made, moved or mended.
+
+        Raises:
+            NotFoundError: there is no file.
+            ConfigError: it cannot be read.
+        """
+        if self._catalogue is None or self._diary is None:
+            file = self._catalogue_file()
+            self._catalogue = SqliteCatalogue(file, reading=True)
+            self._diary = SqliteDiary(file, self._warn, reading=True)
+        return self._catalogue, self._diary
+
+    def tenant(self) -> bytes | None:
+        """For whom the repository was last opened on this host; None when it never was. Asks no key."""
+        config = self.need_config()
+        return Place(self._state() / "repository", config.repository.url).tenant
 
     def _warn(self, text: str) -> None:
         self.warnings.append(text)  # the list of now: an open repository brings its own

@@ -19,17 +19,32 @@ from drd.work.init import DO_IT_AGAIN, UNFINISHED
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The address *url*, and the *file* with the id (hex) of the repository last opened there."""
+    """The address *url*, and the *file* with the id (hex) of the repository last opened there; beside it
+    lies that of the tenant.
+    """
 
     file: Path
     url: str
 
-    def remember(self, repository: bytes) -> None:
-        """Write down the id; a host that cannot keep state does without."""
+    def remember(self, repository: bytes, tenant: bytes) -> None:
+        """Write down the ids; a host that cannot keep state does without."""
         with suppress(OSError):
-            if self._known() != repository:
-                self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                self.file.write_text(f"{repository.hex()}\n")
+            for file, known, found in (
+                (self.file, self._known(), repository),
+                (self._tenant_file, self.tenant, tenant),
+            ):
+                if known != found:
+                    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                    file.write_text(f"{found.hex()}\n")
+
+    @property
+    def _tenant_file(self) -> Path:
+        return self.file.with_name("tenant")
+
+    @property
+    def tenant(self) -> bytes | None:
+        """The tenant whose keys were last used here: who holds no key asks the catalogue by it."""
+        return _id_in(self._tenant_file)
 
     def blame_keys(self, store: Store, ring: KeyRing, refusal: DrdError) -> None:
         """Say that the keys are wrong, where they are: the bucket holds what it always held.
@@ -58,11 +73,15 @@ class Place:
         return self._known() is not None
 
     def _known(self) -> bytes | None:
-        """The id that was written down; None when there is none, or it cannot be read."""
-        try:
-            return bytes.fromhex(self.file.read_text())
-        except (OSError, ValueError):
-            return None
+        return _id_in(self.file)
+
+
+def _id_in(file: Path) -> bytes | None:
+    """The id that was written down; None when there is none, or it cannot be read."""
+    try:
+        return bytes.fromhex(file.read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def blame_format(store: Store, ring: KeyRing, refusal: DrdError, *, known: bool) -> None:

@@ -10,13 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from drd.catalogue.catalogue import (
-    SCHEMA_VERSION,
-    UNPROVEN,
-    DamagedCatalogueError,
-    SqliteCatalogue,
-    _statements,
-)
+from drd.catalogue.catalogue import SqliteCatalogue
+from drd.catalogue.database import SCHEMA_VERSION, UNPROVEN, DamagedCatalogueError, statements
 from drd.catalogue.memory import MemoryCatalogue
 from drd.catalogue.spare import SpareCatalogue
 from drd.errors import ConfigError
@@ -155,8 +150,8 @@ def test_what_a_backup_asks_is_found_by_an_index(path: Path, name: str) -> None:
     """A backup of one image must not read what is known of all others."""
     with closing(SqliteCatalogue(path)) as catalogue:
         asked = {"tenant": TENANT, "lineage": LINEAGE, "identity": "i"}
-        query = f"EXPLAIN QUERY PLAN {_statements('queries.sql')[name]}"
-        plan = [row[3] for row in catalogue._open.execute(query, asked)]
+        query = f"EXPLAIN QUERY PLAN {statements('queries.sql')[name]}"
+        plan = [row[3] for row in catalogue._database.open.execute(query, asked)]
     assert len(plan) == 1
     assert plan[0].startswith("SEARCH")
 
@@ -174,7 +169,7 @@ def test_the_file_of_an_older_drd_is_carried_over(path: Path) -> None:
         with closing(SqliteCatalogue(path)) as catalogue:
             assert catalogue.points(TENANT) == [info(7)]
             assert catalogue.highest(TENANT, LINEAGE) == 7
-            assert catalogue._version() == SCHEMA_VERSION
+            assert catalogue._database._version() == SCHEMA_VERSION
 
 
 def test_the_file_of_schema_2_is_carried_over_whole(path: Path) -> None:
@@ -197,7 +192,7 @@ def test_the_file_of_schema_2_is_carried_over_whole(path: Path) -> None:
 def test_the_file_of_a_newer_drd_is_begun_anew(path: Path) -> None:
     with closing(SqliteCatalogue(path)) as catalogue:
         catalogue.learn([info(1)])
-        catalogue._open.execute("PRAGMA user_version = 99")
+        catalogue._database.open.execute("PRAGMA user_version = 99")
     with closing(SqliteCatalogue(path)) as catalogue:
         assert catalogue.points(TENANT) == []
         catalogue.learn([info(1)])
@@ -326,7 +321,7 @@ def test_a_damaged_answer_is_damage(
 ) -> None:
     with closing(SqliteCatalogue(path)) as catalogue:
         catalogue.learn([info(1)])
-        catalogue._open.execute(change)
+        catalogue._database.open.execute(change)
         with pytest.raises(DamagedCatalogueError):
             ask(catalogue)
 
@@ -344,7 +339,7 @@ def test_a_damaged_answer_is_damage(
 def test_a_damaged_row_is_damage(path: Path, change: str) -> None:
     with closing(SqliteCatalogue(path)) as catalogue:
         catalogue.learn([info(1)])
-        catalogue._open.execute(change)
+        catalogue._database.open.execute(change)
         with pytest.raises(DamagedCatalogueError):
             catalogue.points(TENANT)
 
@@ -437,7 +432,7 @@ def test_points_has_what_keys_named_though_the_file_breaks_in_between(path: Path
 def fill_its_disk(catalogue: SpareCatalogue) -> None:
     """Let the file have no page more: SQLite then says what it says of a full disk."""
     assert catalogue._file is not None
-    db = catalogue._file._open
+    db = catalogue._file._database.open
     (pages,) = db.execute("PRAGMA page_count").fetchone()
     db.execute(f"PRAGMA max_page_count = {pages}")
 

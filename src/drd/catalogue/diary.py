@@ -1,0 +1,246 @@
+"""The diary in SQLite: what this host alone knows, in the same file as the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from drd.catalogue.database import DamagedCatalogueError, Database
+from drd.model import Image, Outcome, Pause, RunRecord
+
+RUNS_OF_ONE: Final = 50
+"""Runs that are kept of each subject and kind: two days of hourly points."""
+RUNS_IN_ALL: Final = 200_000
+"""Runs that are kept at most, besides the last one of each subject: some 100 MiB."""
+TRIM_EVERY: Final = 256
+"""All are trimmed once in so many runs: it reads over what stays for ever."""
+_T = TypeVar("_T")
+_RUN: Final = tuple(field.name for field in fields(RunRecord))
+_TIMES: Final = frozenset({"started_at", "slot", "ended_at"})
+
+
+class SqliteDiary:
+    """A :class:`drd.ports.Diary` in the file of the catalogue.
+
+    A file that is found damaged is set aside and begun anew, once for each call, and *warn* is told.
+
+    Args:
+        path: the file.
+        warn: told what was lost.
+        reading: only read; a damaged file is an error then, and stays where it is.
+
+    Raises:
+        ConfigError: the folder cannot be written; for *reading*, the file cannot be read.
+        NotFoundError: there is no file to read.
+    """
+
+    def __init__(self, path: Path, warn: Callable[[str], None], *, reading: bool = False) -> None:
+        self._database = Database(path, reading=reading)
+        self._sql = self._database.sql
+        self._warn = warn
+        self._mends = not reading
+        if self._database.lost:
+            warn(self._database.lost)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    # ── images ────────────────────────────────────────────────────────────────────────────────
+    def images(self) -> Sequence[Image]:
+        """See :class:`drd.ports.Diary`."""
+        found = self._ask("images", {}, lambda rows: [_image(row) for row in rows])
+        return sorted(found, key=lambda image: (image.label, image.identity))
+
+    def note_images(self, images: Iterable[Image]) -> None:
+        """See :class:`drd.ports.Diary`."""
+        self._change([("note_image", _image_row(image)) for image in images])
+
+    def drop_images(self, identities: Iterable[str]) -> None:
+        """See :class:`drd.ports.Diary`."""
+        self._change([("drop_image", {"identity": _text(one)}) for one in identities])
+
+    # ── runs ──────────────────────────────────────────────────────────────────────────────────
+    def begin_run(self, run: RunRecord) -> None:
+        """See :class:`drd.ports.Diary`."""
+        self._change([("forget_run", {"run": run.run}), ("note_run", _run_row(run, latest=False))])
+
+    def end_run(self, run: RunRecord, pause: Pause | None) -> None:
+        """See :class:`drd.ports.Diary`."""
+        of = {"kind": run.kind, "subject": _text(run.subject)}
+        steps: list[tuple[str, Mapping[str, object]]] = [
+            ("no_longer_latest", of),
+            ("forget_run", {"run": run.run}),
+            ("note_run", _run_row(run, latest=True)),
+            ("trim_subject", {**of, "keep": RUNS_OF_ONE}),
+            ("end_pause", {"subject": of["subject"]}),
+        ]
+        if pause is not None:
+            steps.append(("note_pause", _pause_row(pause)))
+        self._change(steps, trim=True)
+
+    def runs(self, *, subject: str = "", kind: str = "", limit: int = 100) -> Sequence[RunRecord]:
+        """See :class:`drd.ports.Diary`."""
+        asked = {"subject": _text(subject), "kind": kind, "limit": limit}
+        return self._ask("runs_of" if subject else "runs", asked, _runs)
+
+    def last_runs(self, kind: str) -> Mapping[str, RunRecord]:
+        """See :class:`drd.ports.Diary`."""
+        return {run.subject: run for run in self._ask("last_runs", {"kind": kind}, _runs)}
+
+    def running(self) -> Sequence[RunRecord]:
+        """See :class:`drd.ports.Diary`."""
+        return self._ask("running", {}, _runs)
+
+    # ── pauses, and the daemon's pulse ────────────────────────────────────────────────────────
+    def pauses(self) -> Mapping[str, Pause]:
+        """See :class:`drd.ports.Diary`."""
+        return self._ask("pauses", {}, lambda rows: {_string(row[0]): _pause(row) for row in rows})
+
+    def end_pause(self, subject: str) -> None:
+        """See :class:`drd.ports.Diary`."""
+        self._change([("end_pause", {"subject": _text(subject)})])
+
+    def note_tick(self, at: datetime) -> None:
+        """See :class:`drd.ports.Diary`."""
+        self._change([("note_tick", {"at": at.isoformat()})])
+
+    def last_tick(self) -> datetime | None:
+        """See :class:`drd.ports.Diary`."""
+        return self._ask("last_tick", {}, lambda rows: _time(rows[0][0]) if rows else None)
+
+    # ── the file ──────────────────────────────────────────────────────────────────────────────
+    def _ask(
+        self,
+        name: str,
+        asked: Mapping[str, object],
+        make: Callable[[list[tuple[Any, ...]]], _T],
+    ) -> _T:
+        return self._mending(lambda: self._database.rows(name, asked, make))
+
+    def _change(
+        self, steps: Sequence[tuple[str, Mapping[str, object]]], *, trim: bool = False
+    ) -> None:
+        """Take *steps* (a statement and what it is asked) in one transaction."""
+
+        def take() -> None:
+            with self._database.writing() as db:
+                for name, asked in steps:
+                    number = db.execute(self._sql[name], asked).lastrowid or 0
+                    if trim and name == "note_run" and number % TRIM_EVERY == 0:
+                        db.execute(self._sql["trim_all"], {"keep": RUNS_IN_ALL})
+
+        self._mending(take)
+
+    def _mending(self, act: Callable[[], _T]) -> _T:
+        try:
+            return act()
+        except DamagedCatalogueError:
+            if not self._mends:
+                raise
+            self._database.begin_anew()
+            self._warn(self._database.lost)
+            return act()
+
+
+def _text(value: str) -> str | bytes:
+    """As SQLite can hold it: names of files need not be UTF-8 (PEP 383), and are bytes then."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode(errors="surrogatepass")
+    return value
+
+
+def _string(value: object) -> str:
+    """What :func:`_text` made text of."""
+    return value.decode(errors="surrogatepass") if isinstance(value, bytes) else str(value)
+
+
+def _when(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat()
+
+
+def _time(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value)
+
+
+def _image_row(image: Image) -> dict[str, object]:
+    return {
+        "identity": _text(image.identity),
+        "source": image.source,
+        "label": _text(image.label),
+        "policy": image.policy,
+        "first_seen": image.first_seen.isoformat(),
+        "last_seen": image.last_seen.isoformat(),
+        "gone_at": _when(image.gone_at),
+        "renamed_from": _text(image.renamed_from),
+    }
+
+
+def _image(row: tuple[Any, ...]) -> Image:
+    identity, source, label, policy, first_seen, last_seen, gone_at, renamed_from = row
+    return Image(
+        identity=_string(identity),
+        source=source,
+        label=_string(label),
+        policy=policy,
+        first_seen=datetime.fromisoformat(first_seen),
+        last_seen=datetime.fromisoformat(last_seen),
+        gone_at=_time(gone_at),
+        renamed_from=_string(renamed_from),
+    )
+
+
+def _run_row(run: RunRecord, *, latest: bool) -> dict[str, object]:
+    row: dict[str, object] = {"latest": int(latest)}
+    for name in _RUN:
+        value = getattr(run, name)
+        if isinstance(value, datetime):
+            value = value.isoformat()
+        elif isinstance(value, Outcome):
+            value = value.value
+        elif isinstance(value, str):
+            value = _text(value)
+        row[name] = value
+    return row
+
+
+def _runs(rows: list[tuple[Any, ...]]) -> list[RunRecord]:
+    return [_run(row) for row in rows]
+
+
+def _run(row: tuple[Any, ...]) -> RunRecord:
+    found: dict[str, Any] = dict(zip(_RUN, row, strict=True))
+    for name, value in found.items():
+        if name in _TIMES:
+            found[name] = _time(value)
+        elif isinstance(value, bytes):
+            found[name] = _string(value)
+    if found["outcome"] is not None:
+        found["outcome"] = Outcome(found["outcome"])
+    return RunRecord(**found)
+
+
+def _pause_row(pause: Pause) -> dict[str, object]:
+    return {
+        "subject": _text(pause.subject),
+        "failures": pause.failures,
+        "until": pause.until.isoformat(),
+        "code": pause.code,
+        "message": _text(pause.message),
+    }
+
+
+def _pause(row: tuple[Any, ...]) -> Pause:
+    subject, failures, until, code, message = row
+    return Pause(
+        subject=_string(subject),
+        failures=failures,
+        until=datetime.fromisoformat(until),
+        code=code,
+        message=_string(message),
+    )
