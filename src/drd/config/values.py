@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from datetime import UTC
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import SplitResult, urlsplit
@@ -55,14 +54,13 @@ def parse_duration(value: object) -> object:
 
 
 def parse_cron(value: str) -> str:
-    """Five fields of crontab(5), as APScheduler reads them."""
-    from apscheduler.triggers.cron import CronTrigger  # noqa: PLC0415 - slow, and rarely needed
+    """A line of crontab(5), as :mod:`drd.core.crontab` reads it."""
+    from drd.core.crontab import parse_crontab  # noqa: PLC0415 - rarely needed
 
     try:
-        CronTrigger.from_crontab(value, timezone=UTC)
-    except ValueError as error:
-        reason = f"{str(error)[:1].lower()}{str(error)[1:]}"
-        raise ValueError(f'is no cron line such as "0 * * * *": {reason}') from error
+        parse_crontab(value)
+    except ConfigError as error:
+        raise ValueError(f"is no cron line: {error.message}: {error.hint}") from error
     return value
 
 
