@@ -13,6 +13,7 @@ ALL: Final = {
     "crypto": "AES-256-GCM by frame size, 1 and 2 threads, beside the raw primitive",
     "compression": "zstd by level, and beside it the digests",
     "start": "drctl --help, and drctl ls on 100 lineages in a folder and in MinIO",
+    "metrics": "a scrape of /metrics with 10,000 lineages, and what memory that takes",
     "pipeline": "read, digest, zstd-1, seal without a store, beside zstd-1 alone",
     "metadata": "metadata of each hourly point of a 4 TiB image, 3 GiB/h of scattered change",
     "tebibyte": "one 4 KiB write on a 1 TiB RBD image",
