@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
@@ -407,9 +408,15 @@ class House:
     def tuned(self, bench: Bench, source: Source) -> Bench:
         """*bench* with what the section of *source* decides."""
         section = self.need_config().source[source.name]
+        bench = replace(bench, promise=self.promised(section.policy))
         if not isinstance(section, RbdSource):
             return bench
         return replace(bench, knobs=replace(bench.knobs, sample_cells=section.sample_cells))
+
+    def promised(self, policy: str | None) -> timedelta | None:
+        """How long after a point the next is promised under *policy*; None when it has no RPO."""
+        known = self.need_config().policy.get(policy or "")
+        return timedelta(seconds=known.rpo) if known and known.rpo else None
 
     def store_checks(self) -> list[tuple[str, Callable[[Store], None]]]:
         """The conformance suite of stores, for ``doctor``: name and check, which may assert."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final
 
 from drd.core import merge
@@ -51,3 +52,7 @@ class Bench:
     uploads: Callable[[], tuple[int, int]]
     knobs: Knobs = field(default_factory=Knobs)
     tools: dict[str, Json] = field(default_factory=dict)
+    promise: timedelta | None = None
+    """How long after a point the next is promised (the policy's RPO): each manifest says it in clear, so
+    that a checker without keys can tell that one is missing (``docs/second-site.md``).
+    """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from drd.core import manifest as manifests
 from drd.core import merge, seal
@@ -36,7 +36,10 @@ class Signed:
 
 @dataclass(slots=True)
 class Draft:
-    """What the next manifest will say. ``head`` is its predecessor; a commit moves it on."""
+    """What the next manifest will say. ``head`` is its predecessor; a commit moves it on.
+
+    ``promise`` is how long after this point the next is promised; None where nobody promises anything.
+    """
 
     repository: Repository
     keys: LineageKeys
@@ -45,6 +48,7 @@ class Draft:
     head: Point | None
     references: list[Reference] = field(default_factory=list)
     roll: tuple[RollEntry, ...] = ()
+    promise: timedelta | None = None
 
     @property
     def seq(self) -> int:
@@ -90,7 +94,7 @@ class Draft:
             kind=kind,
             point_at=point_at,
             committed_at=now,
-            next_by=None,
+            next_by=self._next_by(kind, point_at),
             protect_until=None,
             predecessor=(self.head.seq, self.head.manifest.sha256) if self.head else None,
             generation=generation,
@@ -118,6 +122,14 @@ class Draft:
         commit(self.repository, self.keys.scope.lineage, self.seq, signed.data)
         self.head = open_point(signed.manifest, self.keys)
         return self.head
+
+    def _next_by(self, kind: PointKind, point_at: datetime) -> datetime | None:
+        """By when the next full point is promised. A partial one keeps no promise, so it moves none."""
+        if self.promise is None:
+            return None
+        if kind is PointKind.PARTIAL and self.head and self.head.manifest.clear.next_by:
+            return self.head.manifest.clear.next_by
+        return point_at + self.promise
 
     def _roll_on(self) -> None:
         """The predecessor enters the roll; long changes become a new base."""
