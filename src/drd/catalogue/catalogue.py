@@ -20,12 +20,18 @@ AT_ONCE: Final = 1000
 class SqliteCatalogue:
     """A :class:`drd.ports.Catalogue` in one file, named after the repository it speaks of.
 
+    Args:
+        path: the file.
+        reading: only read, and make no file.
+        at_once: points written in one transaction.
+
     Raises:
         ConfigError: the folder cannot be written; for *reading*, the file cannot be read.
         NotFoundError: there is no file to read.
     """
 
-    def __init__(self, path: Path, *, reading: bool = False) -> None:
+    def __init__(self, path: Path, *, reading: bool = False, at_once: int = AT_ONCE) -> None:
+        self._at_once = at_once
         self._database = Database(path, reading=reading)
         self._rows = self._database.rows
         self._sql = self._database.sql
@@ -83,7 +89,7 @@ class SqliteCatalogue:
     def learn(self, points: Iterable[PointInfo]) -> None:
         """See :class:`drd.ports.Catalogue`."""
         coming = iter(points)
-        while some := list(islice(coming, AT_ONCE)):
+        while some := list(islice(coming, self._at_once)):
             rows = [_row(point) for point in some]
             with self._database.writing() as db:
                 touched = self._lineages(db, (point.manifest_key for point in some))
@@ -138,7 +144,7 @@ class SqliteCatalogue:
     def forget(self, manifest_keys: Iterable[str]) -> None:
         """See :class:`drd.ports.Catalogue`."""
         going = iter(manifest_keys)
-        while some := list(islice(going, AT_ONCE)):
+        while some := list(islice(going, self._at_once)):
             with self._database.writing() as db:
                 touched = self._lineages(db, some)
                 db.executemany(self._sql["forget"], [{"manifest_key": key} for key in some])

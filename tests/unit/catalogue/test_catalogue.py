@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,9 @@ from drd.catalogue.database import SCHEMA_VERSION, UNPROVEN, DamagedCatalogueErr
 from drd.catalogue.memory import MemoryCatalogue
 from drd.catalogue.spare import SpareCatalogue
 from drd.errors import ConfigError
-from drd.model import Damage, PointInfo
+from drd.model import Damage, Head, Hold, PointInfo, PointKind, Proven
 from drd.ports import Catalogue
-from drd.testing.fakes import seeded
+from drd.testing.fakes import START, seeded
 from tests.unit.work.points import info
 
 TENANT = b"t" * 16
@@ -130,8 +131,64 @@ def test_damage_is_noted_until_it_is_taken_back(catalogue: Catalogue) -> None:
     catalogue.note_damage(TENANT, LINEAGE, None)
     assert catalogue.damage_of(TENANT, LINEAGE) is None
     assert catalogue.damage_of(TENANT, OTHER) == first
+    assert catalogue.damages(TENANT) == {OTHER: first}
+    assert catalogue.damages(OTHER) == {}
     catalogue.clear()
     assert catalogue.damage_of(TENANT, OTHER) is None
+
+
+def proof(lineage: bytes, level: int, *, at: int, **more: object) -> Proven:
+    base = Proven(lineage, level, at, START + timedelta(hours=at), ok=True)
+    return replace(base, **more)  # type: ignore[arg-type] # a test's shorthand
+
+
+def test_the_newest_result_of_each_lineage_and_level_is_known(catalogue: Catalogue) -> None:
+    """Objects are read in any order, and by whoever finds them."""
+    assert catalogue.proven(TENANT) == []
+    newest = proof(LINEAGE, 2, at=5, ok=False, findings=3, covered=0.25)
+    others = [proof(LINEAGE, 1, at=1), proof(OTHER, 2, at=2)]
+    catalogue.note_proven(TENANT, [*others, newest, proof(LINEAGE, 2, at=4)])
+    catalogue.note_proven(TENANT, [proof(LINEAGE, 2, at=3)])
+    catalogue.note_proven(OTHER, [proof(LINEAGE, 2, at=9)])
+    assert catalogue.proven(TENANT) == [others[0], newest, others[1]]
+    catalogue.clear()
+    assert catalogue.proven(TENANT) == []
+
+
+def test_holds_of_a_lineage_are_learnt_as_a_whole(catalogue: Catalogue) -> None:
+    assert catalogue.holds(TENANT) == []
+    first = [Hold(LINEAGE, seq, START, f"case {seq}", "ann") for seq in (3, 1)]
+    other = Hold(OTHER, 2, START, "court", "")
+    catalogue.note_holds(TENANT, LINEAGE, first)
+    catalogue.note_holds(TENANT, OTHER, [other])
+    assert catalogue.holds(TENANT) == [first[1], first[0], other]
+    assert catalogue.holds(OTHER) == []
+    catalogue.note_holds(TENANT, LINEAGE, first[:1])
+    assert catalogue.holds(TENANT) == [first[0], other]
+    catalogue.note_holds(TENANT, LINEAGE, [])
+    catalogue.forget(["m/2"])
+    assert catalogue.holds(TENANT) == [other]
+    catalogue.clear()
+    assert catalogue.holds(TENANT) == []
+
+
+def test_heads_and_lineages(catalogue: Catalogue) -> None:
+    assert catalogue.heads(TENANT) == []
+    partial = info(4, kind=PointKind.PARTIAL)
+    alone = info(1, lineage=OTHER, manifest_key="m/o1", kind=PointKind.PARTIAL)
+    catalogue.learn([info(2), info(3, name="a/c", size=7), partial, alone])
+    (head,) = catalogue.heads(TENANT)
+    at, oldest = info(3), info(2)
+    assert head == Head(
+        LINEAGE, "a/c", "i", 3, at.point_at, at.committed_at, 7, points=2, oldest_at=oldest.point_at
+    )
+    assert catalogue.lineages(TENANT) == {LINEAGE, OTHER}
+    assert catalogue.lineages(OTHER) == frozenset()
+    catalogue.forget(["m/2", "m/3"])
+    assert catalogue.heads(TENANT) == []
+    assert catalogue.lineages(TENANT) == {LINEAGE, OTHER}
+    catalogue.clear()
+    assert catalogue.lineages(TENANT) == frozenset()
 
 
 # ── the file ────────────────────────────────────────────────────────────────────────────────────
@@ -145,7 +202,9 @@ def test_a_file_is_found_again(path: Path) -> None:
             assert all(one.committed_here for one in catalogue.points(TENANT))
 
 
-@pytest.mark.parametrize("name", ["lineage_of", "highest", "damage_of"])
+@pytest.mark.parametrize(
+    "name", ["lineage_of", "highest", "damage_of", "points_of", "heads", "lineages"]
+)
 def test_what_a_backup_asks_is_found_by_an_index(path: Path, name: str) -> None:
     """A backup of one image must not read what is known of all others."""
     with closing(SqliteCatalogue(path)) as catalogue:
@@ -169,6 +228,7 @@ def test_the_file_of_an_older_drd_is_carried_over(path: Path) -> None:
         with closing(SqliteCatalogue(path)) as catalogue:
             assert catalogue.points(TENANT) == [info(7)]
             assert catalogue.highest(TENANT, LINEAGE) == 7
+            assert [one.seq for one in catalogue.heads(TENANT)] == [7]
             assert catalogue._database._version() == SCHEMA_VERSION
 
 
@@ -186,6 +246,23 @@ def test_the_file_of_schema_2_is_carried_over_whole(path: Path) -> None:
         assert catalogue.points(TENANT) == [info(7, committed_here=True)]
         assert catalogue.highest(TENANT, LINEAGE) == 7
         catalogue.note_damage(TENANT, LINEAGE, Damage(7, 1, info(7).point_at, "p"))
+    assert told == []
+
+
+def test_the_file_of_schema_3_is_carried_over_with_its_damage(path: Path) -> None:
+    with closing(SqliteCatalogue(path)) as catalogue:
+        catalogue.learn([info(6), info(7, committed_here=True), info(8, kind=PointKind.PARTIAL)])
+        catalogue.note_damage(TENANT, LINEAGE, Damage(7, 1, info(7).point_at, "p"))
+        heads = catalogue.heads(TENANT)
+        for table in ("head", "result", "hold", "image", "run", "pause", "tick"):
+            catalogue._database.open.execute(f"DROP TABLE {table}")
+        catalogue._database.open.execute("PRAGMA user_version = 3")
+    told: list[str] = []
+    with closing(spare(path, told)) as catalogue:
+        assert catalogue.heads(TENANT) == heads
+        assert catalogue.highest(TENANT, LINEAGE) == 8
+        assert [one.committed_here for one in catalogue.points(TENANT)] == [False, True, False]
+        assert catalogue.damages(TENANT).keys() == {LINEAGE}
     assert told == []
 
 
