@@ -400,7 +400,7 @@ class Catalogue(Protocol):
         ...
 
     def holds(self, tenant: bytes) -> Sequence[Hold]:
-        """Every hold known here, by lineage and number."""
+        """Every hold known here, by lineage, number and time; several people may hold one point."""
         ...
 
     def forget(self, manifest_keys: Iterable[str]) -> None:

@@ -88,7 +88,7 @@ class MemoryCatalogue:
 
     def note_holds(self, tenant: bytes, lineage: bytes, holds: Iterable[Hold]) -> None:
         """See :class:`drd.ports.Catalogue`."""
-        self._holds[tenant, lineage] = sorted(holds, key=lambda hold: hold.seq)
+        self._holds[tenant, lineage] = sorted(holds, key=lambda hold: (hold.seq, hold.at))
 
     def holds(self, tenant: bytes) -> Sequence[Hold]:
         """See :class:`drd.ports.Catalogue`."""

@@ -125,11 +125,11 @@ FROM result WHERE tenant = :tenant ORDER BY lineage, level;
 DELETE FROM hold WHERE tenant = :tenant AND lineage = :lineage;
 
 -- name: note_hold
-INSERT OR REPLACE INTO hold (tenant, lineage, seq, at, why, by)
+INSERT INTO hold (tenant, lineage, seq, at, why, by)
 VALUES (:tenant, :lineage, :seq, :at, :why, :by);
 
 -- name: holds
-SELECT lineage, seq, at, why, by FROM hold WHERE tenant = :tenant ORDER BY lineage, seq;
+SELECT lineage, seq, at, why, by FROM hold WHERE tenant = :tenant ORDER BY lineage, seq, at;
 
 -- name: tables
 SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%';

@@ -69,16 +69,18 @@ CREATE TABLE IF NOT EXISTS result (
 ) WITHOUT ROWID;
 
 -- name: hold
--- Points that must not expire, as signed objects say it.
+-- Points that must not expire, as signed objects say it. Several people may hold one point.
 CREATE TABLE IF NOT EXISTS hold (
     tenant   BLOB NOT NULL,
     lineage  BLOB NOT NULL,
     seq      INTEGER NOT NULL,
     at       TEXT NOT NULL,
     why      TEXT NOT NULL,
-    by       TEXT NOT NULL,
-    PRIMARY KEY (tenant, lineage, seq)
-) WITHOUT ROWID;
+    by       TEXT NOT NULL
+);
+
+-- name: hold_by_lineage
+CREATE INDEX IF NOT EXISTS hold_by_lineage ON hold (tenant, lineage, seq);
 
 -- name: image
 CREATE TABLE IF NOT EXISTS image (

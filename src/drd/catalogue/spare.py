@@ -3,6 +3,9 @@
 A cache that is damaged, or whose disk is full, must not keep anybody from a backup or a restore: all of
 it can be learnt again. What it must not do is to answer by halves. ``keys`` says which manifests need
 not be read, and ``points`` is relied on to have them; so both answer from one reading of the file.
+
+Who asks of one lineage or one image reads that much of the file. A file whose disk is full is read into
+memory only when somebody asks again: a backup that ends there does not, and needs no room for all others.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ class SpareCatalogue:
         self._warn = warn
         self._file: SqliteCatalogue | None = None
         self._read: MemoryCatalogue | None = None
+        self._unwritten: list[Callable[[Catalogue], None]] = []
         try:
             self._file = SqliteCatalogue(path)
         except ConfigError as error:
@@ -78,8 +82,7 @@ class SpareCatalogue:
     def learn(self, points: Iterable[PointInfo]) -> None:
         """See :class:`drd.ports.Catalogue`."""
         new = list(points)
-        tenant = new[0].tenant if new else None
-        self._tell(tenant, lambda one: one.learn(new))
+        self._tell(lambda one: one.learn(new))
 
     def damage_of(self, tenant: bytes, lineage: bytes) -> Damage | None:
         """See :class:`drd.ports.Catalogue`."""
@@ -87,7 +90,7 @@ class SpareCatalogue:
 
     def note_damage(self, tenant: bytes, lineage: bytes, damage: Damage | None) -> None:
         """See :class:`drd.ports.Catalogue`."""
-        self._tell(tenant, lambda one: one.note_damage(tenant, lineage, damage))
+        self._tell(lambda one: one.note_damage(tenant, lineage, damage))
 
     def damages(self, tenant: bytes) -> Mapping[bytes, Damage]:
         """See :class:`drd.ports.Catalogue`."""
@@ -96,7 +99,7 @@ class SpareCatalogue:
     def note_proven(self, tenant: bytes, results: Iterable[Proven]) -> None:
         """See :class:`drd.ports.Catalogue`."""
         some = list(results)
-        self._tell(tenant, lambda one: one.note_proven(tenant, some))
+        self._tell(lambda one: one.note_proven(tenant, some))
 
     def proven(self, tenant: bytes) -> Sequence[Proven]:
         """See :class:`drd.ports.Catalogue`."""
@@ -105,7 +108,7 @@ class SpareCatalogue:
     def note_holds(self, tenant: bytes, lineage: bytes, holds: Iterable[Hold]) -> None:
         """See :class:`drd.ports.Catalogue`."""
         some = list(holds)
-        self._tell(tenant, lambda one: one.note_holds(tenant, lineage, some))
+        self._tell(lambda one: one.note_holds(tenant, lineage, some))
 
     def holds(self, tenant: bytes) -> Sequence[Hold]:
         """See :class:`drd.ports.Catalogue`."""
@@ -114,17 +117,17 @@ class SpareCatalogue:
     def forget(self, manifest_keys: Iterable[str]) -> None:
         """See :class:`drd.ports.Catalogue`."""
         gone = list(manifest_keys)
-        self._tell(None, lambda one: one.forget(gone))
+        self._tell(lambda one: one.forget(gone))
 
     def clear(self) -> None:
         """See :class:`drd.ports.Catalogue`."""
-        self._tell(None, lambda one: one.clear())
+        self._tell(lambda one: one.clear())
 
     def _whole(self, tenant: bytes) -> MemoryCatalogue:
         """Everything that the file knows, read now; or, without it, what this process knows."""
         if self._file is not None:
             try:
-                self._read = MemoryCatalogue(self._file.points(tenant))
+                self._read = _copy(self._file, tenant)
                 if self._file.knows_others(tenant):
                     self._tell_lost(
                         f"the catalogue is of another repository; {UNPROVEN} [{self._path}]"
@@ -132,30 +135,42 @@ class SpareCatalogue:
             except ConfigError as error:
                 self._mend(error)
         self._read = self._read or MemoryCatalogue()
+        if self._unwritten:
+            for message in self._unwritten:
+                message(self._read)
+            self._unwritten.clear()
+            self._leave_file()
         return self._read
 
     def _ask(self, tenant: bytes, question: Callable[[Catalogue], _T]) -> _T:
-        if self._file is not None:
+        if self._file is not None and not self._unwritten:
             try:
                 return question(self._file)
             except ConfigError as error:
                 self._mend(error)
-        return question(self._read or self._whole(tenant))
+        return question((not self._unwritten and self._read) or self._whole(tenant))
 
-    def _tell(self, tenant: bytes | None, message: Callable[[Catalogue], None]) -> None:
-        """Write to the file (to the new one, where it is damaged), and to what was read of it."""
+    def _tell(self, message: Callable[[Catalogue], None]) -> None:
+        """Write to the file (to the new one, where it is damaged), and to what was read of it.
+
+        What the file does not take is kept in mind: it can still be read, be its disk full.
+        """
         for _ in range(2):
-            if self._file is None:
+            if self._file is None or self._unwritten:
                 break
             try:
                 message(self._file)
                 break
             except DamagedCatalogueError as error:
                 self._mend(error)
-            except ConfigError as error:  # a full disk can still be read
-                if self._read is None and tenant is not None:
-                    self._whole(tenant)
-                self._mend(error)
+            except ConfigError as error:
+                self._warn(f"{error}: going on without the local catalogue")
+                if self._read is None:
+                    self._unwritten.append(message)
+                    return
+                self._leave_file()
+        if self._unwritten:
+            self._unwritten.append(message)
         if self._read is not None:
             message(self._read)
 
@@ -177,8 +192,23 @@ class SpareCatalogue:
         if what:
             self._warn(what)
 
-    def _go_on_without(self, error: ConfigError) -> None:
+    def _leave_file(self) -> None:
         self.close()
         self._file = None
+
+    def _go_on_without(self, error: ConfigError) -> None:
+        self._leave_file()
         self._read = self._read or MemoryCatalogue()
         self._warn(f"{error}: going on without the local catalogue")
+
+
+def _copy(file: SqliteCatalogue, tenant: bytes) -> MemoryCatalogue:
+    """All that *file* knows of *tenant*."""
+    copy = MemoryCatalogue(file.points(tenant))
+    for lineage, damage in file.damages(tenant).items():
+        copy.note_damage(tenant, lineage, damage)
+    copy.note_proven(tenant, file.proven(tenant))
+    holds = file.holds(tenant)
+    for lineage in {hold.lineage for hold in holds}:
+        copy.note_holds(tenant, lineage, [hold for hold in holds if hold.lineage == lineage])
+    return copy

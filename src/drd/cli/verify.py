@@ -157,7 +157,11 @@ def _look_for_shut(
     from drd.work import gaps  # noqa: PLC0415
 
     unknown = [error for error in reply.errors if isinstance(error, NotFoundError)]
-    shut = list(gaps.locked(repository, points)) if unknown or not named else []
+    shut = (
+        list(gaps.locked(repository, {one.lineage for one in points}))
+        if unknown or not named
+        else []
+    )
     if shut:  # what was not found may be what cannot be opened
         reply.errors = [error for error in reply.errors if error not in unknown] + list(shut)
 

@@ -22,6 +22,7 @@ lineage only where a snapshot was left that names it; else it begins another.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 
 from drd.core import names
@@ -33,7 +34,7 @@ from drd.ports import Catalogue, FreezeOrder, Source
 from drd.work.bench import Bench
 from drd.work.commit import keep_current
 from drd.work.gaps import damaged, locked
-from drd.work.history import Point, learn, newest, point_info
+from drd.work.history import Point, learn_unknown, newest, point_info
 from drd.work.lineagekeys import LineageKeys, load_keys, make_generation
 from drd.work.making import Making, Under, snapshot_of
 from drd.work.repository import Repository
@@ -48,16 +49,21 @@ def backup(bench: Bench, source: Source, found: Found) -> BackupResult:
         StoreError: the store failed; the next run goes on from the last committed point.
     """
     with bench.lease.hold(sha256(found.identity.encode()).hex()):
-        lineage = find_lineage(bench.repository, bench.catalogue, found)
+        lineage = find_lineage(bench.repository, bench.catalogue, found, pool=bench.transfers)
         return _Run(bench, source, found).make(lineage)
 
 
-def find_lineage(repository: Repository, catalogue: Catalogue, found: Found) -> bytes | None:
-    """The lineage of an image, by its identity; the catalogue is asked first, then the bucket."""
+def find_lineage(
+    repository: Repository, catalogue: Catalogue, found: Found, *, pool: Executor | None = None
+) -> bytes | None:
+    """The lineage of an image, by its identity; the catalogue is asked first, then the bucket for those
+    lineages that the catalogue does not have. *pool* reads many of them at a time.
+    """
     known = catalogue.lineage_of(repository.tenant, found.identity)
     if known is not None:
         return known
-    mine = [point for point in learn(repository, catalogue) if point.identity == found.identity]
+    fresh = learn_unknown(repository, catalogue, pool=pool)
+    mine = [point for point in fresh if point.identity == found.identity]
     newest_point = max(mine, key=lambda point: (point.committed_at, point.seq), default=None)
     return newest_point.lineage if newest_point else None
 
@@ -167,7 +173,7 @@ class _Run:
     def _warn_of_shut(self) -> None:
         """Names are sealed: of a lineage that does not open nobody can tell whether it is this image's."""
         repository = self.bench.repository
-        known = self.bench.catalogue.points(repository.tenant)
+        known = self.bench.catalogue.lineages(repository.tenant)
         shut = [error.about for error in locked(repository, known)]
         if shut:
             self.under.warnings.append(

@@ -36,7 +36,7 @@ def find_whole(
     try:
         return find_lineage(points, selector)
     except NotFoundError as error:
-        for lineage in _unread(repository, points):
+        for lineage in _unread(repository, {one.lineage for one in points}):
             for seq in damaged(repository, lineage, set()):
                 raise IntegrityError(
                     "there is no backup of this name, and one whose name cannot be read: "
@@ -44,28 +44,27 @@ def find_whole(
                     about=names.manifest_key(repository.tenant, lineage, seq),
                     hint="the next backup of the image begins anew",
                 ) from error
-        for reason in locked(repository, points):
+        for reason in locked(repository, {one.lineage for one in points}):
             raise reason from error
         raise
 
 
 def locked(
-    repository: Repository, points: Sequence[PointInfo]
+    repository: Repository, known: Container[bytes]
 ) -> Iterator[IntegrityError | KeyAccessError]:
-    """What keeps a lineage shut: it has a manifest that verifies, none is among *points*, and its
-    keys do not open it. Its name is not known either: names are sealed.
+    """What keeps a lineage shut that is not among the *known* ones: it has a manifest that verifies, and
+    its keys do not open it. Its name is not known either: names are sealed.
     """
-    for lineage in _unread(repository, points):
+    for lineage in _unread(repository, known):
         reason = _reason(repository, lineage)
         if reason is not None:
             yield reason
 
 
-def _unread(repository: Repository, points: Sequence[PointInfo]) -> Iterator[bytes]:
-    """Lineages that have manifests, none of them among *points*."""
-    readable = {one.lineage.hex() for one in points}
+def _unread(repository: Repository, known: Container[bytes]) -> Iterator[bytes]:
+    """Lineages that have manifests, and are not among the *known* ones."""
     for folder in repository.store.folders(f"m/{repository.tenant.hex()}/"):
-        if folder not in readable and names.is_id(folder):
+        if names.is_id(folder) and bytes.fromhex(folder) not in known:
             yield bytes.fromhex(folder)
 
 

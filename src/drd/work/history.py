@@ -241,6 +241,59 @@ def learn(
     return mark_suspects(point for point in present if point.manifest_key in there)
 
 
+def learn_lineage(
+    repository: Repository,
+    catalogue: Catalogue,
+    lineage: bytes,
+    *,
+    pool: Executor | None = None,
+) -> list[PointInfo]:
+    """As :func:`learn`, of one lineage alone: its manifests are listed, and no others.
+
+    A lineage whose keys do not open is a warning, and keeps what was known of it.
+
+    Returns:
+        The points of the lineage that are in the bucket and verify, by number.
+    """
+    folder = names.manifest_folder(repository.tenant, lineage)
+    known = {one.manifest_key: one for one in catalogue.points_of(repository.tenant, lineage)}
+    there = {one.key for one in repository.store.list(folder)}
+    fresh = Reading(repository, pool).read(sorted(there - known.keys()))
+    gone = sorted(known.keys() - there)
+    for key in gone:
+        repository.warnings.append(f"{key} was known here and is gone from the bucket")
+    if fresh:
+        catalogue.learn(fresh)
+    every = sorted([*known.values(), *fresh], key=lambda one: one.seq)
+    if lost := set(gone) - heads(every):
+        catalogue.forget(lost)
+    return mark_suspects(one for one in every if one.manifest_key in there)
+
+
+def learn_unknown(
+    repository: Repository, catalogue: Catalogue, *, pool: Executor | None = None
+) -> list[PointInfo]:
+    """Learn of the lineages in the bucket of which nothing is known here: the newest points of each.
+
+    What it costs grows with those lineages, besides a listing of folders; not with their points.
+
+    Returns:
+        The points that were learnt.
+
+    Raises:
+        KeyAccessError: nothing is known here, and no lineage's keys open.
+    """
+    folders = repository.store.folders(f"m/{repository.tenant.hex()}/")
+    there = {bytes.fromhex(folder) for folder in folders if names.is_id(folder)}
+    known = catalogue.lineages(repository.tenant)
+    reading = Reading(repository, pool)
+    fresh = reading.newest(sorted(there - known))
+    reading.check(any_read=bool(fresh) or not there.isdisjoint(known))
+    if fresh:
+        catalogue.learn(fresh)
+    return fresh
+
+
 def heads(points: Sequence[PointInfo]) -> set[str]:
     """Keys of the newest point of each lineage, and of its newest full one, which gives it its name.
     *points* come by number.

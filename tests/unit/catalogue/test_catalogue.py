@@ -163,6 +163,9 @@ def test_holds_of_a_lineage_are_learnt_as_a_whole(catalogue: Catalogue) -> None:
     catalogue.note_holds(TENANT, OTHER, [other])
     assert catalogue.holds(TENANT) == [first[1], first[0], other]
     assert catalogue.holds(OTHER) == []
+    second = Hold(LINEAGE, 3, START + timedelta(hours=1), "another case", "bob")
+    catalogue.note_holds(TENANT, LINEAGE, [second, *first])
+    assert catalogue.holds(TENANT) == [first[1], first[0], second, other], "each of one point"
     catalogue.note_holds(TENANT, LINEAGE, first[:1])
     assert catalogue.holds(TENANT) == [first[0], other]
     catalogue.note_holds(TENANT, LINEAGE, [])
@@ -519,6 +522,10 @@ def test_a_full_disk_stops_nothing_and_forgets_nothing(path: Path, *, looked: bo
     filled(path)
     told: list[str] = []
     catalogue = spare(path, told)
+    damage = Damage(3, 1, START, "p/1: gone")
+    catalogue.note_damage(TENANT, LINEAGE, damage)
+    catalogue.note_holds(TENANT, OTHER, [Hold(OTHER, 1, START, "w", "b")])
+    catalogue.note_holds(TENANT, OTHER, [])
     if looked:
         catalogue.keys(TENANT)
     fill_its_disk(catalogue)
@@ -526,7 +533,14 @@ def test_a_full_disk_stops_nothing_and_forgets_nothing(path: Path, *, looked: bo
     assert len(told) == 1
     assert "full" in told[0]
     assert "without the local catalogue" in told[0]
+    hold, result = Hold(LINEAGE, 2, START, "case", "ann"), proof(LINEAGE, 1, at=1)
+    catalogue.note_holds(TENANT, LINEAGE, [hold])
+    catalogue.note_proven(TENANT, [result])
     assert catalogue.highest(TENANT, LINEAGE) == 1099
+    assert catalogue.heads(TENANT)[0].points == 400
+    assert catalogue.holds(TENANT) == [hold]
+    assert catalogue.proven(TENANT) == [result]
+    assert catalogue.damage_of(TENANT, LINEAGE) == damage, "what was known stays known"
     assert catalogue.lineage_of(TENANT, "i") == LINEAGE
     assert len(catalogue.points(TENANT)) == len(catalogue.keys(TENANT)) == 400
     catalogue.forget(["m/1"])
@@ -535,3 +549,15 @@ def test_a_full_disk_stops_nothing_and_forgets_nothing(path: Path, *, looked: bo
     catalogue.close()
     with closing(SqliteCatalogue(path)) as again:
         assert len(again.points(TENANT)) == 300, "what was there before is whole"
+
+
+def test_a_backup_on_a_full_disk_reads_nothing_of_the_others(path: Path) -> None:
+    """What it could not note is the last thing that it does; all the rest would only fill memory."""
+    filled(path)
+    catalogue = spare(path)
+    assert catalogue.lineage_of(TENANT, "i") == LINEAGE
+    assert catalogue.highest(TENANT, LINEAGE) == 300
+    fill_its_disk(catalogue)
+    catalogue.learn([replace(info(seq), facts={"x": "x" * 9000}) for seq in range(1000, 1100)])
+    assert catalogue._read is None
+    catalogue.close()

@@ -345,8 +345,7 @@ def test_whole_points_are_found(world: World) -> None:
 
 def test_a_lineage_whose_keys_do_not_open_is_not_nothing_either(world: World) -> None:
     """Its name is not known: names are sealed. Somebody who asks for it must learn of it."""
-    points = world.points()
-    assert list(locked(world.repository(), points)) == []
+    assert list(locked(world.repository(), {world.lineage})) == []
     assert list(locked(world.repository(), [])) == [], "it opens; it was made since"
     world.store.put(f"{manifest_key(world, 1)[:-10]}0000", b"garbage")
     world.store.put(manifest_key(world, 9), b"garbage")
