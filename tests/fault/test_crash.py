@@ -225,7 +225,7 @@ def test_a_lost_catalogue_changes_nothing(stage: Stage) -> None:
 
 def test_a_partial_point_is_no_recovery_point() -> None:
     world = long_first_full()
-    world.backup_until(12)
+    world.backup_until(10)
     points = world.points()
     assert [point.kind for point in points] == [PointKind.PARTIAL]
     assert world.full() == []

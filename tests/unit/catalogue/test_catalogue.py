@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,14 +15,11 @@ from drd.catalogue.database import SCHEMA_VERSION, UNPROVEN, DamagedCatalogueErr
 from drd.catalogue.memory import MemoryCatalogue
 from drd.catalogue.spare import SpareCatalogue
 from drd.errors import ConfigError
-from drd.model import Damage, Head, Hold, PointInfo, PointKind, Proven
+from drd.model import Damage, Head, Hold, PointKind
 from drd.ports import Catalogue
 from drd.testing.fakes import START, seeded
+from tests.unit.catalogue.files import LINEAGE, OTHER, TENANT, damage_pages, filled, proof, spare
 from tests.unit.work.points import info
-
-TENANT = b"t" * 16
-LINEAGE = b"l" * 16
-OTHER = b"o" * 16
 
 OF_SCHEMA_2 = """
 CREATE TABLE point (
@@ -44,15 +40,6 @@ CREATE TABLE point (
 CREATE INDEX point_by_lineage ON point (tenant, lineage, seq);
 PRAGMA user_version = 1;
 """
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "state" / "catalogue.sqlite"
-
-
-def spare(path: Path, told: list[str] | None = None) -> SpareCatalogue:
-    return SpareCatalogue(path, ([] if told is None else told).append)
 
 
 MAKERS: dict[str, Callable[[Path], Catalogue]] = {
@@ -135,11 +122,6 @@ def test_damage_is_noted_until_it_is_taken_back(catalogue: Catalogue) -> None:
     assert catalogue.damages(OTHER) == {}
     catalogue.clear()
     assert catalogue.damage_of(TENANT, OTHER) is None
-
-
-def proof(lineage: bytes, level: int, *, at: int, **more: object) -> Proven:
-    base = Proven(lineage, level, at, START + timedelta(hours=at), ok=True)
-    return replace(base, **more)  # type: ignore[arg-type] # a test's shorthand
 
 
 def test_the_newest_result_of_each_lineage_and_level_is_known(catalogue: Catalogue) -> None:
@@ -276,23 +258,6 @@ def test_the_file_of_a_newer_drd_is_begun_anew(path: Path) -> None:
     with closing(SqliteCatalogue(path)) as catalogue:
         assert catalogue.points(TENANT) == []
         catalogue.learn([info(1)])
-
-
-def filled(path: Path) -> list[PointInfo]:
-    """A file of many pages; what is in it."""
-    points = [info(seq, facts={"text": f"{seq:04}" * 200}) for seq in range(1, 301)]
-    with closing(SqliteCatalogue(path)) as catalogue:
-        catalogue.learn(points)
-    return points
-
-
-def damage_pages(path: Path) -> None:
-    """Garbage in the middle of the file: it opens, and cannot be read."""
-    size = path.stat().st_size
-    assert size > 40 * 4096
-    with path.open("r+b") as file:
-        file.seek(size // 2 // 4096 * 4096)
-        file.write(b"\xff" * (8 * 4096))
 
 
 def test_what_is_no_catalogue_is_begun_anew(path: Path) -> None:
@@ -450,114 +415,3 @@ def test_a_folder_that_cannot_be_is_a_mistake_of_the_configuration(tmp_path: Pat
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="state folder"):
         SqliteCatalogue(tmp_path / "file" / "catalogue.sqlite")
-
-
-# ── in nobody's way ─────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_catalogue_that_cannot_be_opened_is_done_without(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    told: list[str] = []
-    catalogue = spare(tmp_path / "file" / "catalogue.sqlite", told)
-    assert catalogue.keys(TENANT) == {}
-    catalogue.learn([info(1)])
-    assert catalogue.points(TENANT) == [info(1)]
-    assert catalogue.highest(TENANT, LINEAGE) == 1
-    assert len(told) == 1
-    assert "without the local catalogue" in told[0]
-
-
-def asks(catalogue: Catalogue) -> dict[str, Callable[[], object]]:
-    return {
-        "keys": lambda: catalogue.keys(TENANT),
-        "points": lambda: catalogue.points(TENANT),
-        "learn": lambda: catalogue.learn([info(seq) for seq in range(1, 301)]),
-        "forget": lambda: catalogue.forget([f"m/{seq}" for seq in range(1, 301)]),
-        "clear": catalogue.clear,
-    }
-
-
-@pytest.mark.parametrize("first", ["keys", "points", "learn", "forget", "clear"])
-def test_damaged_pages_stop_nothing(path: Path, first: str) -> None:
-    """Whatever meets them: a warning at most; and the next process finds a file that is whole."""
-    filled(path)
-    damage_pages(path)
-    told: list[str] = []
-    catalogue = spare(path, told)
-    asks(catalogue)[first]()
-    known = catalogue.keys(TENANT)
-    assert {one.manifest_key for one in catalogue.points(TENANT)} == set(known)
-    catalogue.learn([info(1000)])
-    assert catalogue.points(TENANT)[-1] == info(1000)
-    catalogue.close()
-    assert len(told) == (first != "clear")
-    assert all("set aside" in one and UNPROVEN in one for one in told)
-    assert path.with_suffix(".damaged").exists()
-    with closing(SqliteCatalogue(path)) as again:
-        assert again.points(TENANT)[-1] == info(1000)
-
-
-def test_points_has_what_keys_named_though_the_file_breaks_in_between(path: Path) -> None:
-    """Who is told that a manifest is known does not read it: to lack it then would hide a point."""
-    points = filled(path)
-    catalogue = spare(path)
-    assert len(catalogue.keys(TENANT)) == len(points)
-    assert catalogue._file is not None
-    catalogue._file.begin_anew()
-    catalogue.learn([info(1000)])
-    assert [one.seq for one in catalogue.points(TENANT)] == [*range(1, 301), 1000]
-    catalogue.close()
-
-
-def fill_its_disk(catalogue: SpareCatalogue) -> None:
-    """Let the file have no page more: SQLite then says what it says of a full disk."""
-    assert catalogue._file is not None
-    db = catalogue._file._database.open
-    (pages,) = db.execute("PRAGMA page_count").fetchone()
-    db.execute(f"PRAGMA max_page_count = {pages}")
-
-
-@pytest.mark.parametrize("looked", [False, True])
-def test_a_full_disk_stops_nothing_and_forgets_nothing(path: Path, *, looked: bool) -> None:
-    filled(path)
-    told: list[str] = []
-    catalogue = spare(path, told)
-    damage = Damage(3, 1, START, "p/1: gone")
-    catalogue.note_damage(TENANT, LINEAGE, damage)
-    catalogue.note_holds(TENANT, OTHER, [Hold(OTHER, 1, START, "w", "b")])
-    catalogue.note_holds(TENANT, OTHER, [])
-    if looked:
-        catalogue.keys(TENANT)
-    fill_its_disk(catalogue)
-    catalogue.learn([replace(info(seq), facts={"x": "x" * 9000}) for seq in range(1000, 1100)])
-    assert len(told) == 1
-    assert "full" in told[0]
-    assert "without the local catalogue" in told[0]
-    hold, result = Hold(LINEAGE, 2, START, "case", "ann"), proof(LINEAGE, 1, at=1)
-    catalogue.note_holds(TENANT, LINEAGE, [hold])
-    catalogue.note_proven(TENANT, [result])
-    assert catalogue.highest(TENANT, LINEAGE) == 1099
-    assert catalogue.heads(TENANT)[0].points == 400
-    assert catalogue.holds(TENANT) == [hold]
-    assert catalogue.proven(TENANT) == [result]
-    assert catalogue.damage_of(TENANT, LINEAGE) == damage, "what was known stays known"
-    assert catalogue.lineage_of(TENANT, "i") == LINEAGE
-    assert len(catalogue.points(TENANT)) == len(catalogue.keys(TENANT)) == 400
-    catalogue.forget(["m/1"])
-    assert len(catalogue.points(TENANT)) == 399
-    assert len(told) == 1
-    catalogue.close()
-    with closing(SqliteCatalogue(path)) as again:
-        assert len(again.points(TENANT)) == 300, "what was there before is whole"
-
-
-def test_a_backup_on_a_full_disk_reads_nothing_of_the_others(path: Path) -> None:
-    """What it could not note is the last thing that it does; all the rest would only fill memory."""
-    filled(path)
-    catalogue = spare(path)
-    assert catalogue.lineage_of(TENANT, "i") == LINEAGE
-    assert catalogue.highest(TENANT, LINEAGE) == 300
-    fill_its_disk(catalogue)
-    catalogue.learn([replace(info(seq), facts={"x": "x" * 9000}) for seq in range(1000, 1100)])
-    assert catalogue._read is None
-    catalogue.close()

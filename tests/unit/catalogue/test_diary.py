@@ -26,11 +26,6 @@ ODD = "device:/dev/\udcff\x00'"
 """A name that is no UTF-8 (PEP 383), with what SQL might trip over."""
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "state" / "catalogue.sqlite"
-
-
 def on_file(path: Path, told: list[str] | None = None, *, reading: bool = False) -> SqliteDiary:
     return SqliteDiary(path, ([] if told is None else told).append, reading=reading)
 
