@@ -31,8 +31,22 @@ LISTS: Final[Mapping[str, tuple[str, ...]]] = {
     "doctor": ("findings",),
     "snapshots": ("snapshots",),
     "rebuild": ("lineages",),
+    "hold add": ("holds",),
+    "hold ls": ("holds",),
+    "hold rm": ("holds",),
 }
-"""The lists of each command's JSON object: a program that reads it need not ask for them first."""
+"""The lists of each command's JSON object: a program that reads it need not ask for them first. A command
+of a group is looked for with the group's name first."""
+
+
+def lists_of(context: click.Context | None) -> tuple[str, ...]:
+    """The lists of the command that *context* is of."""
+    if context is None:
+        return ()
+    name = context.info_name or ""
+    group = context.parent.info_name if context.parent else ""
+    return LISTS.get(f"{group} {name}", LISTS.get(name, ()))
+
 
 EXITS = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in EXIT_CODES.items())
 
@@ -175,7 +189,7 @@ def verb(function: Callable[..., Reply]) -> Callable[..., None]:
         except Exception as error:  # noqa: BLE001 - the last door: an operator gets no traceback
             reply = Reply(errors=[unexpected(error)], warnings=call.warnings)
         if not reply.lists:
-            names = call.lists or LISTS.get(context.info_name or "", ())
+            names = call.lists or lists_of(context)
             reply.lists = {name: [] for name in names}
         say(reply, as_json=call.as_json, to_stderr=call.to_stderr)
         context.exit(reply.exit_code)

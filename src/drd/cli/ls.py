@@ -47,8 +47,11 @@ def ls(call: Call, name: str | None, **options: Any) -> Reply:
             reply.shown = [_line(one, current=one[-1].lineage in owner) for one in chosen]
         else:
             found = listing.full_points(named(points, name))
-            reply.lists["points"] = [shapes.point(info) for info in found]
-            reply.shown = [shapes.point_line(info) for info in found]
+            held = _held(repository, found)
+            reply.lists["points"] = [
+                {**shapes.point(one), "held": one.seq in held} for one in found
+            ]
+            reply.shown = [shapes.point_line(one, held=one.seq in held) for one in found]
             chosen = [found] if found else []
         reply.warnings += _noted(house, repository, chosen)
         if not reply.shown:
@@ -56,6 +59,13 @@ def ls(call: Call, name: str | None, **options: Any) -> Reply:
         return reply
     finally:
         house.close()
+
+
+def _held(repository: Repository, points: Sequence[PointInfo]) -> frozenset[int]:
+    """Numbers of those of a lineage's points that are held."""
+    from drd.work.holds import holds_of  # noqa: PLC0415
+
+    return holds_of(repository, None, points[0].lineage).seqs if points else frozenset()
 
 
 def _noted(
@@ -133,6 +143,7 @@ def show(call: Call, point: str) -> Reply:
     from drd.core.selectors import parse_point  # noqa: PLC0415
     from drd.model import Role  # noqa: PLC0415
     from drd.work import gaps, listing  # noqa: PLC0415
+    from drd.work.holds import holds_of  # noqa: PLC0415
 
     house = call.house()
     try:
@@ -141,9 +152,10 @@ def show(call: Call, point: str) -> Reply:
         every = listing.known_points(repository, house.spare_catalogue())
         points = gaps.find_whole(repository, every, selector)
         info = gaps.choose_whole(repository, points, selector)
-        _, opened = listing.open_full(repository, info)
+        keys, opened = listing.open_full(repository, info)
         clear = opened.manifest.clear
-        row = shapes.point(info)
+        held = [one.hold for one in holds_of(repository, keys, info.lineage).of(info.seq)]
+        row = shapes.point(info) | {"held": bool(held)}
         row.update(
             {
                 "identity": info.identity,
@@ -153,6 +165,9 @@ def show(call: Call, point: str) -> Reply:
                 "objects": len(clear.references),
                 "metadata_bytes": sum(one.size for one in clear.references),
                 "signed_by": opened.manifest.signer.hex(),
+                "holds": [
+                    {"why": one.why, "by": one.by, "at": shapes.when(one.at)} for one in held
+                ],
                 "facts": dict(info.facts),
             }
         )

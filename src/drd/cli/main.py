@@ -14,8 +14,8 @@ from typing import NoReturn
 import click
 
 from drd import __version__
-from drd.cli import backup, catalogue, doctor, ls, policy, restore, setup, snapshots, verify
-from drd.cli.common import EXITS, LISTS, Call, shared_options
+from drd.cli import backup, catalogue, doctor, hold, ls, policy, restore, setup, snapshots, verify
+from drd.cli.common import EXITS, Call, lists_of, shared_options
 from drd.cli.output import Reply, say
 from drd.errors import DrdError, StoppedError, UsageError
 
@@ -48,6 +48,7 @@ for command in (
     restore.restore,
     verify.verify,
     policy.policy,
+    hold.hold,
     doctor.doctor,
     snapshots.snapshots,
     catalogue.catalogue,
@@ -58,6 +59,7 @@ for command in (
     *drctl.commands.values(),
     *policy.policy.commands.values(),
     *catalogue.catalogue.commands.values(),
+    *hold.hold.commands.values(),
 ):
     command.epilog = EXITS
 
@@ -121,8 +123,7 @@ def _wrong_usage(error: click.ClickException, call: Call, given: Sequence[str]) 
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         message = "Missing command."
     reply = Reply(errors=[UsageError(message, about=path, hint=f"see '{path} --help'")])
-    name = context.info_name if context else None
-    reply.lists = {one: [] for one in LISTS.get(name or "", ())}
+    reply.lists = {one: [] for one in lists_of(context)}
     to_pipe = "--to=-" in given or ("--to", "-") in pairwise(given)
     say(reply, as_json=as_json, to_stderr=to_pipe)
     return reply.exit_code

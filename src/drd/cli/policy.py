@@ -132,6 +132,7 @@ def _of_points(house: House, name: str, asked: _Asked, reply: Reply) -> Sequence
     from drd.core import retention  # noqa: PLC0415
     from drd.model import Role  # noqa: PLC0415
     from drd.work import listing  # noqa: PLC0415
+    from drd.work.holds import holds_of  # noqa: PLC0415
 
     keep, zone, moment = asked
     repository = house.repository(Role.BACKUP)
@@ -140,7 +141,8 @@ def _of_points(house: House, name: str, asked: _Asked, reply: Reply) -> Sequence
     )
     points = listing.full_points(named(known, name))
     reply.warnings = repository.warnings
-    return retention.decide_points(points, keep, moment, zone=zone)
+    held = holds_of(repository, None, points[0].lineage).seqs if points else frozenset[int]()
+    return retention.decide_points(points, keep, moment, zone=zone, held=held)
 
 
 def _row(one: Decision) -> Row:

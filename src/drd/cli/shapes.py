@@ -67,7 +67,7 @@ def point(info: PointInfo) -> dict[str, Json]:
     }
 
 
-def point_line(info: PointInfo) -> Row:
+def point_line(info: PointInfo, *, held: bool) -> Row:
     """The same for a person."""
     changed = info.facts.get("bytes_changed")
     return {
@@ -75,5 +75,5 @@ def point_line(info: PointInfo) -> Row:
         "time": when(info.point_at),
         "size": size(info.size),
         "changed": size(changed if isinstance(changed, int) else 0),
-        "state": "suspect" if info.suspect else "good",
+        "state": ("suspect" if info.suspect else "good") + (", held" if held else ""),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -23,6 +24,9 @@ from drd.work.history import (
 )
 from drd.work.lineagekeys import LineageKeys, load_keys
 from drd.work.repository import Repository
+
+NEAREST = 3
+"""So many names like the one that was asked for are told."""
 
 
 def by_lineage(points: Iterable[PointInfo]) -> dict[bytes, list[PointInfo]]:
@@ -65,10 +69,16 @@ def find_lineage(points: Iterable[PointInfo], selector: Selector) -> list[PointI
         return lineages[owner[selector.name]]
     if selector.lineage is not None and selector.lineage in lineages:
         return lineages[selector.lineage]
-    raise NotFoundError(
+    raise _unknown(selector.name, owner)
+
+
+def _unknown(name: str, known: Iterable[str]) -> NotFoundError:
+    near = difflib.get_close_matches(name, list(known), NEAREST)
+    told = f"nearest: {', '.join(near)}; " if near else ""
+    return NotFoundError(
         "there is no backup of this name",
-        about=selector.name,
-        hint="'drctl ls' shows what there is",
+        about=name,
+        hint=f"{told}'drctl ls' shows what there is",
     )
 
 
@@ -87,11 +97,7 @@ def matching(points: Iterable[PointInfo], patterns: Sequence[str]) -> list[list[
         hits = [one for name, one in sorted(owner.items()) if _matches(name, pattern)]
         hits += [one for one in lineages if one.hex() == pattern]
         if not hits:
-            raise NotFoundError(
-                "there is no backup of this name",
-                about=pattern,
-                hint="'drctl ls' shows what there is",
-            )
+            raise _unknown(pattern, owner)
         chosen.update((one, lineages[one]) for one in hits)
     return list(chosen.values())
 
