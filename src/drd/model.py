@@ -162,6 +162,36 @@ class PointInfo:
     facts: Mapping[str, Json] = field(default_factory=dict)
     suspect: bool = False
     committed_here: bool = False
+    doomed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPoint:
+    """A manifest that was read and verified under the trust document whose SHA-256 is ``trust``."""
+
+    seq: int
+    sha256: bytes
+    kind: PointKind
+    point_at: datetime
+    committed_at: datetime
+    trust: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpan:
+    """A table (an ``x/`` object), and the first and last number of the points that name it.
+
+    Points that name a table are neighbours, so whatever lies between names it, too. ``kind`` is its
+    number in manifests; ``version`` locates, ``sha256`` identifies.
+    """
+
+    table_id: bytes
+    kind: int
+    size: int
+    sha256: bytes
+    version: str
+    first: int
+    last: int
 
 
 @dataclass(frozen=True, slots=True)

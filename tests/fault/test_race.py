@@ -92,6 +92,9 @@ class Interrupted:
         assert isinstance(made, list | tuple)
         return made
 
+    def remains(self, key: str) -> Sequence[str]:
+        return self.inner.remains(key)
+
     def stat(self, key: str, *, version: str = "") -> ObjectVersion:
         return self.inner.stat(key, version=version)
 

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from drd.catalogue.database import DamagedCatalogueError, Database
+from drd.catalogue.ledger import SqliteLedger
 from drd.model import Damage, Head, Hold, PointInfo, PointKind, Proven
+from drd.ports import Ledger
 
+LEDGER_NAME: Final = "liveness.sqlite"
 AT_ONCE: Final = 1000
 """Points written in one transaction (some 20 ms): the daemon, too, wants to write in the meantime."""
 
@@ -35,6 +38,7 @@ class SqliteCatalogue:
         self._database = Database(path, reading=reading)
         self._rows = self._database.rows
         self._sql = self._database.sql
+        self._ledger = SqliteLedger(path.with_name(LEDGER_NAME))
 
     @property
     def lost(self) -> str:
@@ -45,8 +49,14 @@ class SqliteCatalogue:
         """See :class:`drd.catalogue.database.Database`."""
         self._database.begin_anew()
 
+    @property
+    def ledger(self) -> Ledger:
+        """See :class:`drd.ports.Catalogue`; it has a file of its own."""
+        return self._ledger
+
     def close(self) -> None:
         """Close the file."""
+        self._ledger.close()
         self._database.close()
 
     def keys(self, tenant: bytes) -> Mapping[str, bytes]:
@@ -152,6 +162,7 @@ class SqliteCatalogue:
 
     def clear(self) -> None:
         """See :class:`drd.ports.Catalogue`. A file that is too damaged for it is begun anew."""
+        self._ledger.clear()
         try:
             with self._database.writing() as db:
                 for table in ("points", "heads", "damage", "results", "holds"):

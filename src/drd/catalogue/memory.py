@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from drd.catalogue.ledger import MemoryLedger
 from drd.model import Damage, Head, Hold, PointInfo, PointKind, Proven
+from drd.ports import Ledger
 
 
 class MemoryCatalogue:
@@ -16,6 +18,12 @@ class MemoryCatalogue:
         self._damage: dict[tuple[bytes, bytes], Damage] = {}
         self._proven: dict[tuple[bytes, bytes, int], Proven] = {}
         self._holds: dict[tuple[bytes, bytes], list[Hold]] = {}
+        self._ledger = MemoryLedger()
+
+    @property
+    def ledger(self) -> Ledger:
+        """See :class:`drd.ports.Catalogue`."""
+        return self._ledger
 
     def keys(self, tenant: bytes) -> Mapping[str, bytes]:
         """See :class:`drd.ports.Catalogue`."""
@@ -107,6 +115,7 @@ class MemoryCatalogue:
         self._damage.clear()
         self._proven.clear()
         self._holds.clear()
+        self._ledger.clear()
 
     def _of(self, tenant: bytes) -> list[PointInfo]:
         return [point for point in self._points.values() if point.tenant == tenant]

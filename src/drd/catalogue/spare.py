@@ -19,7 +19,7 @@ from drd.catalogue.database import UNPROVEN, DamagedCatalogueError
 from drd.catalogue.memory import MemoryCatalogue
 from drd.errors import ConfigError
 from drd.model import Damage, Head, Hold, PointInfo, Proven
-from drd.ports import Catalogue
+from drd.ports import Catalogue, Ledger
 
 _T = TypeVar("_T")
 
@@ -39,6 +39,7 @@ class SpareCatalogue:
         self._file: SqliteCatalogue | None = None
         self._read: MemoryCatalogue | None = None
         self._unwritten: list[Callable[[Catalogue], None]] = []
+        self._spare_ledger = MemoryCatalogue()
         try:
             self._file = SqliteCatalogue(path)
         except ConfigError as error:
@@ -50,6 +51,13 @@ class SpareCatalogue:
         """Close the file."""
         if self._file is not None:
             self._file.close()
+
+    @property
+    def ledger(self) -> Ledger:
+        """See :class:`drd.ports.Catalogue`."""
+        if self._file is not None:
+            return self._file.ledger
+        return (self._read or self._spare_ledger).ledger
 
     def keys(self, tenant: bytes) -> Mapping[str, bytes]:
         """See :class:`drd.ports.Catalogue`."""

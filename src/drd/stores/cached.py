@@ -136,6 +136,10 @@ class CachedStore:
         self._drop(key)
         return found
 
+    def remains(self, key: str) -> Sequence[str]:
+        """Asked of the store."""
+        return self._inner.remains(key)
+
     def delete(self, key: str, *, version: str = "") -> None:
         """Remove from the store and the cache."""
         self._inner.delete(key, version=version)

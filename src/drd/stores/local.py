@@ -196,6 +196,10 @@ class LocalStore:
         except ObjectMissingError:
             return []
 
+    def remains(self, key: str) -> Sequence[str]:
+        """Return the one object of that name, or nothing; see :meth:`versions`."""
+        return [one.version for one in self.versions(key)]
+
     def delete(self, key: str, *, version: str = "") -> None:
         """Remove an object, and the folders that it leaves empty. Absent is not an error.
 

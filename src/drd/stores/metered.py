@@ -112,6 +112,11 @@ class MeteredStore:
         self._count(lists=1)
         return self._inner.versions(key)
 
+    def remains(self, key: str) -> Sequence[str]:
+        """List all that lies under a key, and count."""
+        self._count(lists=1)
+        return self._inner.remains(key)
+
     def delete(self, key: str, *, version: str = "") -> None:
         """Remove; not counted."""
         self._inner.delete(key, version=version)

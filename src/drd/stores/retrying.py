@@ -123,6 +123,10 @@ class RetryingStore:
         """Every version of a key."""
         return self._retried(lambda: self._inner.versions(key))
 
+    def remains(self, key: str) -> Sequence[str]:
+        """All that lies under a key."""
+        return self._retried(lambda: self._inner.remains(key))
+
     def delete(self, key: str, *, version: str = "") -> None:
         """Remove."""
         self._retried(lambda: self._inner.delete(key, version=version))

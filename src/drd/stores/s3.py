@@ -20,6 +20,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from http import HTTPStatus
 from itertools import islice, takewhile
 from pathlib import Path
@@ -234,6 +235,28 @@ class S3Store:
         names.check_key(key)
         found = self._entries(key, after="", limit=None)
         return list(takewhile(lambda entry: entry.key == key, found))[::-1]
+
+    def remains(self, key: str) -> Sequence[str]:
+        """The ids of every version and every delete marker of *key*, newest first.
+
+        Raises:
+            RefusedError: not a key.
+            StoreError: denied, no such bucket, wrong keys.
+            TransientStoreError: busy, timed out, cut off.
+        """
+        full = self._full(key)
+        found: list[tuple[datetime, str]] = []
+        for page in self._pages(key):
+            lying = [*(page.get("Versions") or page.get("Contents") or [])]
+            lying += page.get("DeleteMarkers") or []
+            mine = [raw for raw in lying if raw["Key"] == full]
+            found += [
+                (raw["LastModified"], _version(raw.get("VersionId"), newest=True)) for raw in mine
+            ]
+            if len(mine) < len(lying):  # others sort behind: there is no more of this one
+                break
+        found.sort(key=lambda one: one[0], reverse=True)
+        return [version for _, version in found]
 
     def delete(self, key: str, *, version: str = "") -> None:
         """Remove one version for good; without *version* the one that has no id.

@@ -25,7 +25,7 @@ from drd.model import (
     Snapshot,
     StoreAbilities,
 )
-from drd.ports import Catalogue, FreezeOrder, Frozen, Source, Store
+from drd.ports import Catalogue, FreezeOrder, Frozen, Ledger, Source, Store
 
 _T = TypeVar("_T")
 
@@ -121,6 +121,11 @@ class MortalStore:
         self._life.check()
         return self._inner.versions(key)
 
+    def remains(self, key: str) -> Sequence[str]:
+        """The inner store's."""
+        self._life.check()
+        return self._inner.remains(key)
+
 
 class MortalSource:
     """The source as one process sees it. The inner one must tell its effects to ``life.happened``."""
@@ -175,6 +180,12 @@ class MortalCatalogue:
     def __init__(self, inner: Catalogue, life: Life) -> None:
         self._inner = inner
         self._life = life
+
+    @property
+    def ledger(self) -> Ledger:
+        """The inner catalogue's: what it keeps is a cache, and nobody counts its effects."""
+        self._life.check()
+        return self._inner.ledger
 
     def keys(self, tenant: bytes) -> Mapping[str, bytes]:
         """The inner catalogue's."""

@@ -372,8 +372,14 @@ def deletes_for_good(store: Store, at: str) -> None:
         )
         store.delete(key, version=ids[2])
         _must(store.get(key) == b"\0", "the version before becomes the newest")
+    left = [one.version for one in store.versions(key)]
+    _must(list(store.remains(key)) == left[::-1], "what remains is every version, newest first")
+    store.put(f"{key}0", b"a neighbour")
     store.delete(key, version=store.versions(key)[0].version)
     _must_raise(ObjectMissingError, lambda: store.get(key), "what is deleted is missing")
+    _must(list(store.remains(key)) == [], "nothing remains of what is deleted")
+    for version in store.remains(f"{key}0"):
+        store.delete(f"{key}0", version=version)
     for version in ("", ids[0], "0123456789abcdef"):
         store.delete(key, version=version)
         store.delete(f"{at}never/was", version=version)
@@ -402,6 +408,12 @@ def marker_hides_nothing(store: Store, mark: Callable[[str], None]) -> None:
         _must(store.stat(key).version == ids[0], "a marker hid an object from stat")
         store.put(key, b"again", if_absent=True)
         _must(store.get(key) == b"again", "what is written over a marker is the newest")
+        _must(ids[0] in store.remains(key), "a marker hid a version from what remains")
+        mark(key)
+        _must(len(store.remains(key)) > len(store.versions(key)), "markers are what remains, too")
+        for version in store.remains(key):
+            store.delete(key, version=version)
+        _must(list(store.remains(key)) == [], "no version and no marker is left")
 
     _named(check)[1](store)
 

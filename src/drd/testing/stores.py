@@ -23,6 +23,8 @@ from drd.stores import names
 
 _T = TypeVar("_T")
 
+MARKER: Final = "marker"
+"""Id of a delete marker in a :class:`MemoryStore`."""
 _EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -113,16 +115,25 @@ class MemoryStore:
         names.check_key(key)
         return self._versions_of(key)
 
+    def remains(self, key: str) -> Sequence[str]:
+        """Every version and the delete marker, newest first."""
+        names.check_key(key)
+        with self._lock:
+            mark = [MARKER] if key in self._marked else []
+            return [*mark, *(one.version for one in reversed(self._versions_of(key)))]
+
     def delete(self, key: str, *, version: str = "") -> None:
         """Remove one version; without *version* the one that has no id."""
         names.check_key(key)
         with self._lock:
+            if version == MARKER:
+                self._marked.discard(key)
+                return
             left = [held for held in self._objects.get(key, []) if held.version != version]
             if left:
                 self._objects[key] = left
             else:
-                self._objects.pop(key, None)
-                self._marked.discard(key)
+                self._objects.pop(key, None)  # a delete marker stays, as it does in S3
 
     # ── for tests only ──────────────────────────────────────────────────────────────────────────
 
@@ -279,6 +290,11 @@ class FaultyStore:
         """Versions, as the script has it."""
         self._before_read()
         return self._inner.versions(key)
+
+    def remains(self, key: str) -> Sequence[str]:
+        """All that lies under a key, as the script has it."""
+        self._before_read()
+        return self._inner.remains(key)
 
     def list(
         self, prefix: str, *, limit: int | None = None, after: str = ""

@@ -33,6 +33,9 @@ from drd.model import (
     Snapshot,
     StoreAbilities,
 )
+from drd.ports.leases import Held as Held
+from drd.ports.leases import Lease as Lease
+from drd.ports.ledger import Ledger as Ledger
 
 Now: TypeAlias = Callable[[], datetime]
 """The clock: aware UTC."""
@@ -114,8 +117,17 @@ class Store(Protocol):
         """
         ...
 
+    def remains(self, key: str) -> Sequence[str]:
+        """The ids of all that lies under *key*, every version and every delete marker, newest first.
+
+        An unversioned store gives ``[""]``, or nothing when absent.
+        """
+        ...
+
     def delete(self, key: str, *, version: str = "") -> None:
-        """Remove one version for good (or the object, unversioned). Absent is not an error."""
+        """Remove one version, or one delete marker, for good (or the object, unversioned). Absent is
+        not an error.
+        """
         ...
 
 
@@ -336,6 +348,11 @@ class Catalogue(Protocol):
     - It MUST NOT hold key material.
     """
 
+    @property
+    def ledger(self) -> Ledger:
+        """What deletion needs to know."""
+        ...
+
     def keys(self, tenant: bytes) -> Mapping[str, bytes]:
         """Manifests known here: key to SHA-256."""
         ...
@@ -465,24 +482,4 @@ class Diary(Protocol):
 
     def last_tick(self) -> datetime | None:
         """When the daemon looked last; None when it never did."""
-        ...
-
-
-class Held(Protocol):
-    """A lease that is held."""
-
-    def check(self) -> None:
-        """``RefusedError`` when it may be another's by now: asked before each manifest is put."""
-        ...
-
-
-class Lease(Protocol):
-    """One run for one lineage at a time."""
-
-    def hold(self, name: str) -> AbstractContextManager[Held]:
-        """Hold *name* while the context lasts.
-
-        MUST raise ``BusyError`` when somebody else holds it. A lease that may be lost while it is held
-        (its holder was suspended, or cut off) MUST say so in ``Held.check`` from then on.
-        """
         ...
