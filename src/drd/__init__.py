@@ -17,6 +17,7 @@ The map of the house, and the order in which to read it:
 ``work``       one verb, one file, one story: backup, restore, verify, ...
 ``wiring``     the only room that names concrete adapters
 ``cli``        what an operator types
+``daemon``     what runs for years
 
 Imports only go down this list; ``make check`` sees to it.
 """

@@ -48,7 +48,15 @@ def load_config(path: Path) -> Config:
         ConfigError: it cannot be read, is no TOML, or something in it is wrong; every fault is
             named with its line and key, unknown keys with the nearest known one.
     """
-    text = _read(path)
+    return read_config(read_text(path), path)
+
+
+def read_config(text: str, path: Path) -> Config:
+    """Check *text*, what the file *path* holds or held; relative paths are taken from its folder.
+
+    Raises:
+        ConfigError: see :func:`load_config`.
+    """
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -77,7 +85,12 @@ def check_config(data: Mapping[str, Any], *, text: str = "", about: str = "") ->
         raise _told(faults, text, about) from error
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a configuration file.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)

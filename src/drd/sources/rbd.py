@@ -7,7 +7,7 @@ if it is still there, the base, each by a handle of its own → list changes (``
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ from drd.sources.labels import snapshot_name
 from drd.sources.rbd_diff import Diff, Layout
 from drd.sources.rbd_frozen import OpenSnapshot, RbdFrozen
 from drd.sources.rbd_images import Listing, Place, find, must_be_whole, parse_identity, remove_left
+from drd.sources.rbd_policies import policies
 from drd.sources.rbd_settings import RbdSettings
 from drd.sources.rbd_snapshots import Listed, Snapshots, as_snapshot, lineage_of, listed, same
 from drd.sources.rbd_trust import judge
@@ -74,6 +75,10 @@ class RbdSource:
             )
             for one in unmatched
         ]
+
+    def policies(self, found: Sequence[Found]) -> Mapping[str, str]:
+        """The policy that each image names in its metadata, by identity."""
+        return policies(self._cluster, self._settings.pool, found)
 
     @contextmanager
     def freeze(self, found: Found, order: FreezeOrder) -> Iterator[RbdFrozen]:

@@ -27,7 +27,7 @@ from drd.core import seal
 from drd.core.address import FileAddress, parse_address
 from drd.errors import ConfigError, IntegrityError, NotFoundError, RefusedError, StoreError
 from drd.keys.opening import open_key, open_sheet
-from drd.model import Json, Role
+from drd.model import Found, Head, Json, Role
 from drd.ports import KeyRing, Report, Source, Store
 from drd.stores.cached import CachedStore
 from drd.stores.local import LocalStore
@@ -74,6 +74,15 @@ class _Connected(Protocol):
 
 
 @runtime_checkable
+class _Policied(Protocol):
+    """A source whose images may name a policy themselves."""
+
+    def policies(self, found: Sequence[Found]) -> Mapping[str, str]:
+        """The policy that each image names, by identity."""
+        ...
+
+
+@runtime_checkable
 class _Doubting(Protocol):
     """A source that can say what it is not sure of."""
 
@@ -94,8 +103,10 @@ class House:
         sheet: Path | None = None,
         reach: Reach | None = None,
         report: Report | None = None,
+        stopping: Callable[[], bool] = bool,
     ) -> None:
         self.config = config
+        self._stopping = stopping
         self._sheet = sheet
         self._reach = reach
         self.warnings: list[str] = []
@@ -303,6 +314,11 @@ class House:
             self._diary = SqliteDiary(file, self._warn, reading=True)
         return self._catalogue, self._diary
 
+    def newest(self) -> Sequence[Head]:
+        """The newest points of this repository's tenant; none before it was opened here. Asks no key."""
+        tenant = self.tenant()
+        return self.catalogue().heads(tenant) if tenant is not None else []
+
     def tenant(self) -> bytes | None:
         """For whom the repository was last opened on this host; None when it never was. Asks no key."""
         config = self.need_config()
@@ -345,6 +361,10 @@ class House:
     def sources(self) -> list[Source]:
         """All sources of the configuration."""
         return [self.source(name) for name in sorted(self.need_config().source)]
+
+    def policies(self, source: Source, found: Sequence[Found]) -> Mapping[str, str]:
+        """What the images of a source say of their policy themselves."""
+        return source.policies(found) if isinstance(source, _Policied) else {}
 
     def doubts(self, name: str) -> list[str]:
         """What a source says of the change lists of its images, and of paths that lead nowhere."""
@@ -401,6 +421,7 @@ class House:
             report=self.report,
             timer=time.monotonic,
             uploads=self.uploads,
+            stopping=self._stopping,
             knobs=knobs,
             tools=tools,
         )

@@ -24,12 +24,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from datetime import datetime
 
 from drd.core import names
 from drd.core.coding import lp
 from drd.core.seal import sha256
 from drd.errors import DrdError, IntegrityError, RefusedError
-from drd.model import IMAGE_GEOMETRY, BackupResult, Found, Snapshot
+from drd.model import IMAGE_GEOMETRY, BackupResult, Found, PointInfo, Snapshot
 from drd.ports import Catalogue, FreezeOrder, Source
 from drd.work.bench import Bench
 from drd.work.commit import keep_current
@@ -44,13 +45,37 @@ def backup(bench: Bench, source: Source, found: Found) -> BackupResult:
     """Make one point of *found*; see the module.
 
     Raises:
-        RefusedError: the lineage is busy, or the clock is behind its newest point.
+        BusyError: somebody else works on the lineage.
+        RefusedError: the clock is behind its newest point.
         SourceError: the image cannot be read.
         StoreError: the store failed; the next run goes on from the last committed point.
     """
     with bench.lease.hold(sha256(found.identity.encode()).hex()):
         lineage = find_lineage(bench.repository, bench.catalogue, found, pool=bench.transfers)
         return _Run(bench, source, found).make(lineage)
+
+
+def backup_unless(
+    bench: Bench, source: Source, found: Found, *, since: datetime
+) -> BackupResult | PointInfo:
+    """As :func:`backup`; or the newest point, when it is full and of *since* or later: somebody else made
+    it in the meantime.
+    """
+    with bench.lease.hold(sha256(found.identity.encode()).hex()):
+        lineage = find_lineage(bench.repository, bench.catalogue, found, pool=bench.transfers)
+        try:
+            return _Run(bench, source, found, since=since).make(lineage)
+        except _NeedlessError as needless:
+            bench.catalogue.learn([needless.point])
+            return needless.point
+
+
+class _NeedlessError(Exception):
+    """There is a point that is new enough."""
+
+    def __init__(self, point: PointInfo) -> None:
+        super().__init__()
+        self.point = point
 
 
 def find_lineage(
@@ -95,8 +120,11 @@ def unfinished_lineage(repository: Repository, source: Source, found: Found) -> 
 class _Run:
     """One backup under way."""
 
-    def __init__(self, bench: Bench, source: Source, found: Found) -> None:
+    def __init__(
+        self, bench: Bench, source: Source, found: Found, *, since: datetime | None = None
+    ) -> None:
         self.bench = bench
+        self.since = since
         self.source = source
         self.found = found
         self.under = Under(bench, found)
@@ -112,6 +140,7 @@ class _Run:
             lineage, keys, order = self._begin()
         else:
             keys, head = self._open(lineage)
+            self._check_need(head)
             order = self._order(lineage, head)
         self._warn_of_damage(lineage)
         if keys is not None:  # new ones have all their slots, or there is an error
@@ -149,6 +178,14 @@ class _Run:
             snapshot_seconds=self.snapshot_s,
             warnings=tuple(self.under.warnings),
         )
+
+    def _check_need(self, head: Point | None) -> None:
+        """Before anything is touched: a point that is new enough makes this run needless."""
+        since = self.since
+        if head is None or since is None or not head.is_full:
+            return
+        if head.manifest.clear.point_at >= since:
+            raise _NeedlessError(point_info(head))
 
     def _begin(self) -> tuple[bytes, LineageKeys | None, FreezeOrder]:
         """A lineage that has no point yet: id, keys where an earlier run made them, and order.

@@ -37,7 +37,8 @@ class Knobs:
 @dataclass(frozen=True, slots=True)
 class Bench:
     """Everything a backup works with. ``cpu`` and ``transfers`` are the two pools of threads;
-    ``timer`` gives seconds, ``uploads`` the objects and bytes put so far.
+    ``timer`` gives seconds, ``uploads`` the objects and bytes put so far. ``stopping`` says whether
+    somebody wants the run to end soon.
     """
 
     repository: Repository
@@ -51,6 +52,7 @@ class Bench:
     timer: Callable[[], float]
     uploads: Callable[[], tuple[int, int]]
     knobs: Knobs = field(default_factory=Knobs)
+    stopping: Callable[[], bool] = bool
     tools: dict[str, Json] = field(default_factory=dict)
     promise: timedelta | None = None
     """How long after a point the next is promised (the policy's RPO): each manifest says it in clear, so

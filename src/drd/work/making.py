@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NoReturn
 
 from drd.core import hybrid, pack
 from drd.core.cells import Lens
 from drd.core.digest import ROOT_MODULUS, DigestKeys, root_bytes, size_term
 from drd.core.sections import Item
 from drd.core.tables import TableKind
-from drd.errors import IntegrityError, RefusedError
+from drd.errors import IntegrityError, RefusedError, StoppedError
 from drd.model import IMAGE_GEOMETRY, Found, Json, PointKind, Progress, Snapshot
 from drd.pipeline.packing import Packed, Packer, Press, Seal
 from drd.ports import FreezeOrder, Frozen
@@ -137,12 +138,25 @@ class Making:
         for placed in self.looker.look():
             if len(placed.difference.cell):
                 self.packer.add(placed)
+            if self.bench.stopping():
+                self._stop()
             stored = self.packer.stored(partial_after)
             if stored:
                 self._commit_partial(stored)
             done = min(size, placed.cursor * IMAGE_GEOMETRY.cell)
             self.bench.report(Progress("backup", done, size))
         self._take(self.packer.drain())
+
+    def _stop(self) -> NoReturn:
+        """Commit what there is, so that the next run goes on from here."""
+        packed = self.packer.drain()
+        if packed:
+            self._commit_partial(packed)
+        raise StoppedError(
+            "stopped before its end, as was asked",
+            about=self.under.found.label,
+            hint="the next run goes on from where this one was",
+        )
 
     def _warn_of_doubts(self) -> None:
         """Say what the source has doubts about."""

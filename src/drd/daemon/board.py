@@ -1,0 +1,241 @@
+"""What the loop knows: images, their newest points, how their last runs ended, what pauses.
+
+Read from the catalogue once, and when another process has changed it; kept up by what happens.
+Nobody but the loop's thread touches it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from drd.config import Config, Policy
+from drd.core.schedule import Rhythm, Wanted
+from drd.model import Head, Image, Pause, RunRecord
+from drd.ports import Diary
+
+SEEN_AGAIN: Final = timedelta(hours=1)
+"""So much older the note of a sight must be before it is written again: it is for people."""
+BACKUP: Final = "backup"
+
+
+@dataclass(slots=True)
+class Shown:
+    """What one look into a source brought; ``policies`` by identity, as images name them themselves."""
+
+    source: str
+    labels: Mapping[str, str]
+    policies: Mapping[str, str]
+    complete: bool
+
+
+@dataclass(slots=True)
+class Change:
+    """Something that a look into a source found to be other than before: an event, and its image."""
+
+    event: str
+    image: Image
+    told: str = ""
+
+
+@dataclass(slots=True)
+class Board:
+    """See the module. ``newest`` reads the heads of this repository's tenant, none before anything
+    was learnt; ``holds_off`` are short waits that are nobody's failure, by identity.
+    """
+
+    config: Config
+    diary: Diary
+    newest: Callable[[], Sequence[Head]]
+    images: dict[str, Image] = field(default_factory=dict)
+    heads: dict[str, Head] = field(default_factory=dict)
+    pauses: dict[str, Pause] = field(default_factory=dict)
+    last: dict[str, RunRecord] = field(default_factory=dict)
+    holds_off: dict[str, datetime] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
+
+    def load(self) -> None:
+        """Read everything.
+
+        Raises:
+            ConfigError: the file cannot be used.
+        """
+        self.images = {one.identity: one for one in self.diary.images()}
+        self.pauses = dict(self.diary.pauses())
+        self.last = dict(self.diary.last_runs(BACKUP))
+        self.load_heads()
+
+    def load_heads(self) -> None:
+        """Read the newest points: of an image with several lineages the one committed last."""
+        heads: dict[str, Head] = {}
+        for head in self.newest():
+            known = heads.get(head.identity)
+            if known is None or head.committed_at > known.committed_at:
+                heads[head.identity] = head
+        self.heads = heads
+
+    # ── policies ──────────────────────────────────────────────────────────────────────────────
+    def policy_of(self, image: Image) -> Policy | None:
+        """The policy that covers *image*; None for none."""
+        return self.config.policy.get(image.policy) if image.policy else None
+
+    def is_scheduled(self, image: Image) -> bool:
+        """Whether points of *image* are to be made."""
+        policy = self.policy_of(image)
+        return (
+            policy is not None
+            and image.gone_at is None
+            and image.source in self.config.source
+            and (policy.every is not None or policy.cron is not None)
+        )
+
+    def wanted(self, now: datetime) -> Iterable[Wanted]:
+        """Every image that a policy schedules, as :mod:`drd.core.schedule` takes them."""
+        slow_after = self.config.daemon.slow_after
+        for identity, image in self.images.items():
+            policy = self.policy_of(image)
+            if policy is None or not self.is_scheduled(image):
+                continue
+            head, last = self.heads.get(identity), self.last.get(identity)
+            yield Wanted(
+                identity=identity,
+                source=image.source,
+                rhythm=rhythm_of(policy),
+                newest=head.point_at if head else None,
+                paused_until=self._paused_until(identity, now),
+                slow=head is None or (last is not None and last.seconds > slow_after),
+                asked=identity in self.asked,
+            )
+
+    def _paused_until(self, identity: str, now: datetime) -> datetime | None:
+        pause, hold_off = self.pauses.get(identity), self.holds_off.get(identity)
+        waits = hold_off if hold_off is not None and hold_off > now else None
+        return max((one for one in (pause and pause.until, waits) if one), default=None)
+
+    # ── runs ──────────────────────────────────────────────────────────────────────────────────
+    def note_end(self, record: RunRecord, pause: Pause | None, head: Head | None) -> None:
+        """A run of an image ended: remember how, here and in the diary."""
+        subject = record.subject
+        if record.kind == BACKUP:
+            self.last[subject] = record
+            self.asked.discard(subject)
+        if pause is None:
+            self.pauses.pop(subject, None)
+        else:
+            self.pauses[subject] = pause
+        if head is not None:
+            known = self.heads.get(subject)
+            same = known is not None and known.lineage == head.lineage
+            points = known.points + 1 if known is not None and same else 1
+            oldest = known.oldest_at if known is not None and same else head.point_at
+            self.heads[subject] = replace(head, points=points, oldest_at=oldest)
+        self.diary.end_run(record, pause)
+
+    def failures_of(self, subject: str) -> int:
+        """How often in a row the runs of *subject* failed."""
+        pause = self.pauses.get(subject)
+        return pause.failures if pause else 0
+
+    def want(self, identity: str) -> None:
+        """Somebody wants a point of this image now, whatever pauses."""
+        self.asked.add(identity)
+        self.pauses.pop(identity, None)
+        self.holds_off.pop(identity, None)
+        self.diary.end_pause(identity)
+
+    def named(self, names: Sequence[str]) -> tuple[list[Image], list[str]]:
+        """The images of these *names* (or patterns), and the names that none has, each with the nearest
+        that there is.
+        """
+        from fnmatch import fnmatchcase  # noqa: PLC0415 - a question a day
+
+        there = [one for one in self.images.values() if one.gone_at is None]
+        hits: dict[str, Image] = {}
+        missing: list[str] = []
+        for name in names:
+            mine = [one for one in there if one.label == name or fnmatchcase(one.label, name)]
+            hits.update({one.identity: one for one in mine})
+            if not mine:
+                near = difflib.get_close_matches(name, [one.label for one in there], 1, cutoff=0.0)
+                missing.append(f"{name} (the nearest is {near[0]})" if near else name)
+        return list(hits.values()), missing
+
+    # ── looks into sources ────────────────────────────────────────────────────────────────────
+    def take(self, shown: Shown, now: datetime) -> list[Change]:
+        """What a source shows becomes what is known; only what changed is written down."""
+        changes: list[Change] = []
+        written: list[Image] = []
+        for identity, label in shown.labels.items():
+            known = self.images.get(identity)
+            if known is not None and self._is_others(known, shown.source):
+                continue
+            policy, unknown = self._policy_named(shown.source, shown.policies.get(identity, ""))
+            image = Image(identity, shown.source, label, policy, now, now)
+            if known is not None:
+                renamed = known.label if known.label != label else known.renamed_from
+                image = replace(image, first_seen=known.first_seen, renamed_from=renamed)
+            changes += _changes(known, image, unknown)
+            if known is None or _is_worth_writing(known, image):
+                written.append(image)
+            self.images[identity] = image
+        if shown.complete:
+            gone = list(self._missed(shown, now))
+            written += gone
+            changes += [Change("image_gone", one) for one in gone]
+        self.diary.note_images(written)
+        return changes
+
+    def _is_others(self, image: Image, source: str) -> bool:
+        """Whether another source of the configuration shows *image*: the first one keeps it."""
+        other = image.source != source and image.gone_at is None
+        return other and image.source in self.config.source
+
+    def _policy_named(self, source: str, named: str) -> tuple[str, str]:
+        """The policy in force, and the name of one that the configuration does not have."""
+        section = self.config.source.get(source)
+        default = section.policy or "" if section is not None else ""
+        if not named:
+            return default, ""
+        return (named, "") if named in self.config.policy else ("", named)
+
+    def _missed(self, shown: Shown, now: datetime) -> Iterable[Image]:
+        for identity, image in list(self.images.items()):
+            mine = image.source == shown.source and image.gone_at is None
+            if mine and identity not in shown.labels:
+                self.images[identity] = replace(image, gone_at=now)
+                yield self.images[identity]
+
+    def drop_sources(self, now: datetime) -> list[Change]:
+        """Images of sources that the configuration has no more are gone from here."""
+        changes = []
+        for source in {one.source for one in self.images.values()} - set(self.config.source):
+            changes += self.take(Shown(source, {}, {}, complete=True), now)
+        return changes
+
+
+def rhythm_of(policy: Policy) -> Rhythm:
+    """When a policy wants points."""
+    return Rhythm(policy.every, policy.cron, policy.timezone, policy.spread)
+
+
+def _is_worth_writing(known: Image, image: Image) -> bool:
+    if replace(known, last_seen=image.last_seen) != image:
+        return True
+    return image.last_seen - known.last_seen > SEEN_AGAIN
+
+
+def _changes(known: Image | None, image: Image, unknown: str) -> Iterable[Change]:
+    if known is None:
+        yield Change("image_found", image)
+    elif known.gone_at is not None:
+        yield Change("image_back", image)
+    if known is not None and known.label != image.label:
+        yield Change("image_renamed", image, known.label)
+    if known is None or known.policy != image.policy:
+        if unknown:
+            yield Change("image_policy_unknown", image, unknown)
+        elif not image.policy:
+            yield Change("image_unprotected", image)

@@ -1,0 +1,142 @@
+"""The jobs of workers: each one verb of the house, told in lines.
+
+==========  =====================================  ===================================================
+job         asks                                   brings
+==========  =====================================  ===================================================
+discover    ``source``                             ``images`` with identity, label, policy; ``overlooked``
+learn       nothing                                how many points are known
+backup      ``source label identity slot``         ``seq``, ``point_at``, counts of bytes
+==========  =====================================  ===================================================
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from drd.daemon.lines import text
+from drd.errors import DrdError, NotFoundError
+from drd.model import BackupResult, Found, Json, Outcome, PointInfo, Role
+from drd.ports import Report
+
+if TYPE_CHECKING:
+    from drd.wiring import House
+
+NEEDED: Final = (
+    "drd.wiring",
+    "drd.work.backup",
+    "drd.sources.device",
+    "drd.sources.rbd",
+    "drd.stores.s3_client",
+    "drd.work.history",
+)
+"""What workers need and is slow to import; loaded once, by the mother of all."""
+HOSTS: Final = ("rados", "rbd")
+"""Ceph's own modules, of the host: loaded without opening anything, where there are any."""
+
+
+def load() -> None:
+    """Import everything and open nothing."""
+    for name in NEEDED:
+        importlib.import_module(name)
+    for name in HOSTS:
+        with suppress(ImportError):  # a host without Ceph; a source that needs it says so
+            importlib.import_module(name)
+
+
+@contextmanager
+def opened(
+    config: Mapping[str, Json], *, report: Report, stopping: Callable[[], bool]
+) -> Iterator[House]:
+    """The house of a configuration, as the daemon holds it."""
+    from drd.config.loading import read_config  # noqa: PLC0415 - the daemon needs none of it
+    from drd.wiring import House  # noqa: PLC0415
+
+    read = read_config(text(config, "config"), Path(text(config, "path")))
+    house = House(read, report=report, stopping=stopping)
+    try:
+        yield house
+    finally:
+        house.close()
+
+
+def discover(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
+    """What a source shows now, and what each image itself says of its policy."""
+    source = house.source(text(job, "source"))
+    found = list(source.discover())
+    policies = house.policies(source, found)
+    overlooked = source.overlooked()
+    unseen = [one for one in overlooked if not isinstance(one, NotFoundError)]
+    return {
+        "outcome": (Outcome.FAILED if unseen and not found else Outcome.DONE).value,
+        "complete": not unseen,
+        "images": [
+            {"identity": one.identity, "label": one.label, "policy": policies.get(one.identity, "")}
+            for one in found
+        ],
+        "warnings": [str(one) for one in overlooked],
+        **(_told(unseen[0]) if unseen and not found else {}),
+    }
+
+
+def _told(error: DrdError) -> dict[str, Json]:
+    return {"exit": error.exit_code, "code": error.code, "message": str(error)}
+
+
+def learn(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
+    """Make the catalogue know what the bucket holds."""
+    from drd.work.history import learn as learn_all  # noqa: PLC0415
+
+    del job
+    repository = house.repository(Role.BACKUP)
+    points = learn_all(repository, house.catalogue(), pool=house.readers())
+    return {"outcome": Outcome.DONE.value, "points": len(points), "tenant": repository.tenant.hex()}
+
+
+def backup(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
+    """One point of one image, unless another node has made it."""
+    from drd.work.backup import backup as make_point  # noqa: PLC0415
+    from drd.work.backup import backup_unless  # noqa: PLC0415
+
+    source = house.source(text(job, "source"))
+    found = Found(source.name, text(job, "label"), text(job, "identity"))
+    slot = text(job, "slot")
+    repository = house.repository(Role.BACKUP)
+    bench = house.tuned(house.bench(repository), source)
+    made: BackupResult | PointInfo
+    if slot:
+        made = backup_unless(bench, source, found, since=datetime.fromisoformat(slot))
+    else:
+        made = make_point(bench, source, found)
+    return {"tenant": repository.tenant.hex(), **_point(made)}
+
+
+def _point(made: BackupResult | PointInfo) -> dict[str, Json]:
+    shared: dict[str, Json] = {
+        "lineage": made.lineage.hex(),
+        "seq": made.seq,
+        "point_at": made.point_at.isoformat(),
+    }
+    if isinstance(made, PointInfo):
+        return {**shared, "outcome": Outcome.ELSEWHERE.value, "size": made.size}
+    return {
+        **shared,
+        "outcome": Outcome.DONE.value,
+        "size": made.bytes_logical,
+        "bytes_read": made.bytes_read,
+        "bytes_changed": made.bytes_changed,
+        "bytes_uploaded": made.bytes_uploaded,
+        "seconds": made.seconds,
+        "warnings": list(made.warnings),
+    }
+
+
+JOBS: Final[Mapping[str, Callable[[House, Mapping[str, Json]], dict[str, Json]]]] = {
+    "discover": discover,
+    "learn": learn,
+    "backup": backup,
+}

@@ -1,0 +1,97 @@
+"""Runs under way: what each is for, what it said last, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from drd.daemon.lines import number, text
+from drd.model import Head, Json, Outcome, RunRecord
+
+KEPT_TEXT: Final = 2000
+"""Characters of a message that are kept."""
+
+
+@dataclass(slots=True)
+class Running:
+    """One run under way. ``moved_at`` is when it last made progress, on the loop's timer (seconds)."""
+
+    record: RunRecord
+    slow: bool
+    moved_at: float
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    stalled: bool = False
+    stopping: bool = False
+    result: Mapping[str, Json] = field(default_factory=dict)
+
+    def hear(self, said: Mapping[str, Json], at: float) -> None:
+        """A line came in: only what differs from the last one is progress."""
+        if text(said, "is") == "result":
+            self.result = said
+            self.moved_at = at
+            return
+        place = (text(said, "stage"), number(said, "done"))
+        if place != (self.stage, self.done):
+            self.stage, self.done = place
+            self.moved_at = at
+        self.total = number(said, "total")
+
+    def ended(self, status: int, now: datetime) -> RunRecord:
+        """The record of the run, now that its process ended with *status*."""
+        said = self.result
+        outcome, code, message = self._outcome(status)
+        seconds = (now - self.record.started_at).total_seconds()
+        return replace(
+            self.record,
+            ended_at=now,
+            outcome=outcome,
+            exit_code=number(said, "exit") if said else 1,
+            code=code,
+            message=message[:KEPT_TEXT],
+            seq=number(said, "seq"),
+            lineage=text(said, "lineage"),
+            bytes_read=number(said, "bytes_read"),
+            bytes_changed=number(said, "bytes_changed"),
+            bytes_uploaded=number(said, "bytes_uploaded"),
+            seconds=max(seconds, 0.0),
+        )
+
+    def _outcome(self, status: int) -> tuple[Outcome, str, str]:
+        """How it ended: its own word, else what was done to it, else that it died."""
+        if self.result:
+            outcome = Outcome(text(self.result, "outcome") or Outcome.FAILED.value)
+            about, message = text(self.result, "about"), text(self.result, "message")
+            return (
+                outcome,
+                text(self.result, "code"),
+                f"{message} [{about}]" if about else message,
+            )
+        if self.stalled:
+            where = f" at {self.stage}" if self.stage else ""
+            return Outcome.STALLED, "stalled", f"killed: no progress{where}"
+        if self.stopping:
+            return Outcome.STOPPED, "", "killed: it did not stop in time"
+        how = f"died of signal {-status}" if status < 0 else f"ended with {status}"
+        return Outcome.CRASHED, "crashed", f"the process of the run {how}, and said nothing"
+
+    def head(self, identity: str) -> Head | None:
+        """The newest point of the image, when the run made or found one."""
+        point_at = text(self.result, "point_at")
+        if not point_at:
+            return None
+        at = datetime.fromisoformat(point_at).astimezone(UTC)
+        return Head(
+            lineage=bytes.fromhex(text(self.result, "lineage")),
+            name=self.record.label,
+            identity=identity,
+            seq=number(self.result, "seq"),
+            point_at=at,
+            committed_at=at,
+            size=number(self.result, "size"),
+            points=1,
+            oldest_at=at,
+        )

@@ -1,0 +1,161 @@
+"""From a configuration to a daemon that runs: everything that the loop works with is made here."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Final
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.date import DateTrigger
+
+from drd.daemon.control import Control
+from drd.daemon.happenings import Happening, Signalled, Tick
+from drd.daemon.log import Log
+from drd.daemon.loop import Desk, Loaded, Loop
+from drd.daemon.notify import Notifier
+from drd.daemon.nursery import Nursery
+from drd.errors import ConfigError, RefusedError
+from drd.wiring import House, config_path
+from drd.wiring.clock import now
+from drd.wiring.loaded import load
+
+Put = Callable[[Happening], None]
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+QUIET: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+"""For workers: their mother must have one thread alone when it forks."""
+
+
+def serve(given: str | None) -> None:
+    """Run the daemon until it is told to stop.
+
+    Raises:
+        ConfigError: the configuration is wrong, the state folder or the address of the metrics cannot
+            be used.
+        RefusedError: another daemon works in the same state folder.
+    """
+    path = config_path(given, os.environ)
+    loaded = Loaded(*load(path))
+    config = loaded.config
+    with ExitStack() as stack:
+        stack.enter_context(_alone(config.state_dir))
+        house = House(config)
+        stack.callback(house.close)
+        log = _make_log(loaded)
+        for warning in loaded.warnings:
+            log.say("config_warning", message=warning)
+        clock, queue = _Clock(), SimpleQueue[Happening]()
+        nursery = Nursery(queue.put, {**os.environ, **QUIET})
+        stack.callback(nursery.close)
+        desk = Desk(
+            now=now,
+            timer=time.monotonic,
+            random=os.urandom,
+            diary=house.diary(),
+            newest=house.newest,
+            workers=nursery,
+            log=log,
+            notifier=Notifier(os.environ),
+            wake=clock.wake,
+            load=lambda: Loaded(*load(path)),
+        )
+        loop = Loop(desk, loaded, queue)
+        loop.start()
+        control = Control(config.state_dir, queue.put)
+        stack.callback(control.close)
+        stack.enter_context(clock.running(queue.put))
+        stack.enter_context(_signals(queue.put))
+        desk.notifier.tell(READY="1", status=loop.status())
+        loop.serve()
+
+
+class _Clock:
+    """Wakes the loop at a time; APScheduler keeps it in memory, and knows no other job."""
+
+    def __init__(self) -> None:
+        # misfire_grace_time None: a wake-up that is late is late, and never dropped (its default is 1 s).
+        defaults = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        self._scheduler = BackgroundScheduler(timezone=UTC, job_defaults=defaults)
+
+    @contextmanager
+    def running(self, put: Put) -> Iterator[None]:
+        """Wake with *put* while the context lasts."""
+        self._put = put
+        self._scheduler.start()
+        try:
+            yield
+        finally:
+            self._scheduler.shutdown(wait=False)
+
+    def wake(self, at: datetime) -> None:
+        """Put a tick at *at*, in place of what was asked for before."""
+        self._scheduler.add_job(
+            self._tick, DateTrigger(at), id="tick", replace_existing=True, misfire_grace_time=None
+        )
+
+    def _tick(self) -> None:
+        self._put(Tick())
+
+
+@contextmanager
+def _signals(put: Put) -> Iterator[None]:
+    """Signals become happenings: a handler does nothing else (SimpleQueue.put may be called in one)."""
+    before = {}
+    for one in SIGNALS:
+        name = "SIGTERM" if one is signal.SIGINT else one.name
+        before[one] = signal.signal(one, lambda *_, name=name: put(Signalled(name)))
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """Hold the lock of a state folder.
+
+    Raises:
+        RefusedError: another daemon holds it.
+        ConfigError: the folder cannot be used.
+    """
+    file = state / "daemon.lock"
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"the state folder cannot be used: {error.strerror}",
+            about=str(state),
+            hint="give the user that drd runs as a state_dir with room that it may write to",
+        ) from error
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
+            raise RefusedError(
+                f"another daemon (process {holder or '?'}) works with this state folder",
+                about=str(state),
+                hint="stop it, or give this one a state_dir of its own; several nodes share work "
+                'through lease = "rados", each with its own folder',
+            ) from error
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _make_log(loaded: Loaded) -> Log:
+    daemon = loaded.config.daemon
+    as_json = daemon.log == "json" or (daemon.log == "auto" and not sys.stdout.isatty())
+    return Log(sys.stdout, as_json=as_json, names=daemon.log_names)

@@ -1,0 +1,204 @@
+"""The other end: a process that does one job for the daemon, and ends.
+
+``drd worker`` with a socket as stdin is the mother of workers (see :mod:`drd.daemon.nursery`); with
+anything else it is one worker, which reads its lines there. A worker whose stdin ends has no daemon
+any more: it ends at once, as if it were killed, and its lease runs out by itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import selectors
+import signal
+import socket
+import stat
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, Final, NoReturn
+
+from drd.daemon import jobs
+from drd.daemon.lines import MAX_LINE, decode, encode, text
+from drd.daemon.nursery import MESSAGE
+from drd.errors import DrdError, StoppedError
+from drd.model import Json, Outcome, Progress
+
+PR_SET_PDEATHSIG: Final = 1
+"""``linux/prctl.h``: the signal that a process gets when its parent dies."""
+OOM_SCORE: Final = 500
+"""A worker is what the kernel should end first when memory is short, not the daemon (proc(5))."""
+REPORT_S: Final = 0.5
+"""Least time between two lines of progress."""
+ORPHANED: Final = 3
+
+
+def main() -> NoReturn:
+    """Be a mother, or a worker; see the module."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon decides what ends
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    jobs.load()
+    gc.freeze()  # what was imported is never collected, and shared by all children
+    if stat.S_ISSOCK(os.fstat(0).st_mode):
+        _mother()
+        sys.exit(0)
+    sys.exit(_serve())
+
+
+# ── the mother ──────────────────────────────────────────────────────────────────────────────────
+def _mother() -> None:
+    """Fork a child for each pair of pipes that comes in, until the daemon's end is closed."""
+    asked = socket.socket(fileno=os.dup(0))
+    children: dict[int, tuple[str, int]] = {}
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(asked, selectors.EVENT_READ)
+        while True:
+            for ready, _ in waiting.select():
+                if ready.fileobj is asked:
+                    message, fds, _, _ = socket.recv_fds(asked, MESSAGE, 2)
+                    if not message:
+                        return
+                    run = text(decode(message), "run")
+                    pid = _fork(asked, fds)
+                    pidfd = os.pidfd_open(pid)
+                    children[pidfd] = (run, pid)
+                    waiting.register(pidfd, selectors.EVENT_READ)
+                    asked.send(encode({"run": run, "pid": pid}))
+                else:
+                    pidfd = int(str(ready.fd))
+                    run, pid = children.pop(pidfd)
+                    waiting.unregister(pidfd)
+                    os.close(pidfd)
+                    _, status = os.waitpid(pid, 0)
+                    code = os.waitstatus_to_exitcode(status)
+                    asked.send(encode({"run": run, "status": code}))
+
+
+def _fork(asked: socket.socket, fds: list[int]) -> int:
+    """A child that serves *fds*; its process id."""
+    mother = os.getpid()
+    pid = os.fork()
+    if pid:
+        for fd in fds:
+            os.close(fd)
+        return pid
+    code = ORPHANED
+    try:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        asked.close()
+        os.dup2(fds[0], 0)
+        os.dup2(fds[1], 1)
+        for fd in fds:
+            os.close(fd)
+        if os.getppid() == mother:  # else it died before the kernel knew that we care
+            code = _serve()
+    finally:
+        os._exit(code)  # nothing of the mother's is to be ended here
+
+
+# ── a worker ────────────────────────────────────────────────────────────────────────────────────
+class Orders:
+    """What the daemon said since the job began."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+
+    def listen(self, lines: BinaryIO) -> None:
+        """Take orders until the daemon is gone; then there is nobody to work for."""
+        for line in lines:
+            if text(decode(line), "order") == "stop":
+                self.stop.set()
+        os._exit(ORPHANED)
+
+
+class Voice:
+    """Says lines to the daemon; from any thread."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._lock = threading.Lock()
+        self._said_at = 0.0
+        self._stage = ""
+
+    def say(self, said: Mapping[str, Json]) -> None:
+        """Say one line."""
+        with self._lock:
+            self._out.write(encode(said))
+            self._out.flush()
+
+    def report(self, progress: Progress) -> None:
+        """Progress, twice a second at most: it is what the daemon's patience hangs on."""
+        now = time.monotonic()
+        if now - self._said_at < REPORT_S and progress.stage == self._stage:
+            return
+        self._said_at, self._stage = now, progress.stage
+        self.say(
+            {
+                "is": "progress",
+                "stage": progress.stage,
+                "done": progress.done,
+                "total": progress.total,
+            }
+        )
+
+
+def _serve() -> int:
+    """One job: its exit code."""
+    with suppress(OSError):  # a kernel without it, or a sandbox: a hint is not worth a failure
+        Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE), encoding="ascii")
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # a C library that prints must not speak to the daemon
+    voice, orders = Voice(out), Orders()
+    with os.fdopen(0, "rb", closefd=False) as lines:
+        config, job = lines.readline(MAX_LINE), lines.readline(MAX_LINE)
+        if not job:
+            return ORPHANED
+        listener = threading.Thread(target=orders.listen, args=(lines,), daemon=True)
+        listener.start()
+        result = _result(decode(config), decode(job), voice, orders)
+        voice.say(result)
+        code = result["exit"]
+        # Threads of C libraries may still run; nothing of ours is open that is not in the bucket.
+        os._exit(code if isinstance(code, int) else 1)
+
+
+def _result(
+    config: Mapping[str, Json], job: Mapping[str, Json], voice: Voice, orders: Orders
+) -> dict[str, Json]:
+    """Do *job*; how it ended, with drctl's exit codes."""
+    warnings: list[str] = []
+    work: Callable[..., dict[str, Json]] = jobs.JOBS[text(job, "job")]
+    try:
+        with jobs.opened(config, report=voice.report, stopping=orders.stop.is_set) as house:
+            warnings = house.warnings
+            try:
+                result = work(house, job)
+            finally:
+                warnings = house.warnings
+    except DrdError as error:
+        result = _failure(error)
+    except Exception as error:  # noqa: BLE001 - the last door: it must say how it ended
+        result = _failure(DrdError(f"a bug in drd: {type(error).__name__}: {error}"))
+    told = result.get("warnings")
+    both = [*warnings, *(str(one) for one in (told if isinstance(told, list) else ()))]
+    return {"is": "result", "exit": 0, **result, "warnings": list(dict.fromkeys(both))}
+
+
+def _failure(error: DrdError) -> dict[str, Json]:
+    outcome = Outcome.FAILED
+    if isinstance(error, StoppedError):
+        outcome = Outcome.STOPPED
+    elif error.code == "busy":
+        outcome = Outcome.BUSY
+    return {
+        "outcome": outcome.value,
+        "exit": error.exit_code,
+        "code": error.code,
+        "message": error.message,
+        "about": error.about,
+        "hint": error.hint or error.next_step,
+    }

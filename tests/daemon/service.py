@@ -1,0 +1,112 @@
+"""A real ``drd`` as a process, and what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any, TypeVar
+
+DRD = str(Path(sys.executable).with_name("drd"))
+PATIENCE_S = 60.0
+"""Far more than anything here takes: what does not happen by then does not happen."""
+_T = TypeVar("_T")
+
+
+def until(what: Callable[[], _T | bool | None], told: str) -> _T:
+    """Wait until *what* gives something, and return it."""
+    give_up = time.monotonic() + PATIENCE_S
+    while time.monotonic() < give_up:
+        found = what()
+        if found:
+            return found  # type: ignore[return-value]
+        Event().wait(0.05)
+    raise AssertionError(f"it never happened: {told}")
+
+
+@dataclass
+class Service:
+    """One daemon."""
+
+    config: Path
+    log: Path
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    def start(self, **environment: str) -> Service:
+        """Start it."""
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [DRD, "--config", str(self.config)],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **environment},
+            )
+        return self
+
+    def said(self, event: str | None = None) -> list[dict[str, Any]]:
+        """Everything that it logged, or one kind of event."""
+        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
+        every = [json.loads(line) for line in lines]
+        return [one for one in every if event in (None, one["event"])]
+
+    def wait_for(self, event: str, count: int = 1, **fields: object) -> list[dict[str, Any]]:
+        """Wait until it logged *event* (with *fields*) *count* times."""
+
+        def there() -> list[dict[str, Any]] | None:
+            assert self.process.poll() is None, self.log.read_text()
+            found = [
+                one
+                for one in self.said(event)
+                if all(one.get(name) == value for name, value in fields.items())
+            ]
+            return found if len(found) >= count else None
+
+        return until(there, f"{event} {fields} x {count} in\n{self.log.read_text()}")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def stop(self) -> int:
+        """SIGTERM, and wait."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(PATIENCE_S)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait."""
+        self.process.kill()
+        self.process.wait(PATIENCE_S)
+
+    def children(self) -> list[int]:
+        """Process ids of everything below it."""
+        return list(_below(self.process.pid))
+
+
+def _below(pid: int) -> Iterator[int]:
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            yield int(child)
+            yield from _below(int(child))
+
+
+@contextmanager
+def running(config: Path, log: Path, **environment: str) -> Iterator[Service]:
+    """A daemon for the time of a test; at its end nothing of it is left."""
+    service = Service(config, log).start(**environment)
+    try:
+        yield service
+    finally:
+        if service.process.poll() is None:
+            service.kill()
+
+
+Facts = Mapping[str, object]
