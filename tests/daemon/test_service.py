@@ -138,3 +138,21 @@ def test_a_store_that_is_away_is_failures_with_pauses_and_then_a_point(
         away.rename(site.repository)
         drd.wait_for("run_done")
         assert drd.stop() == 0
+
+
+def test_drctl_run_makes_a_point_now(site: Site, tmp_path: Path) -> None:
+    site.image("a.img")
+    nobody = site.run("run", "disks/a.img")
+    assert nobody.code == 10
+    assert "no daemon runs here" in nobody.error["message"]
+    with running(site.config, tmp_path / "log") as drd:
+        drd.wait_for("run_done")
+        answer = site.run("run", "disks/*", "--wait")
+        assert answer.code == 0, answer.text
+        assert [(row["name"], row["outcome"], row["seq"]) for row in answer.reply["runs"]] == [
+            ("disks/a.img", "done", 2)
+        ]
+        wrong = site.run("run", "disks/b.img")
+        assert (wrong.code, wrong.error["code"]) == (10, "not-found")
+        assert "disks/a.img" in wrong.error["object"]
+        assert drd.stop() == 0

@@ -31,6 +31,7 @@ LISTS: Final[Mapping[str, tuple[str, ...]]] = {
     "doctor": ("findings",),
     "snapshots": ("snapshots",),
     "rebuild": ("lineages",),
+    "run": ("runs",),
     "hold add": ("holds",),
     "hold ls": ("holds",),
     "hold rm": ("holds",),

@@ -14,7 +14,19 @@ from typing import NoReturn
 import click
 
 from drd import __version__
-from drd.cli import backup, catalogue, doctor, hold, ls, policy, restore, setup, snapshots, verify
+from drd.cli import (
+    backup,
+    catalogue,
+    doctor,
+    hold,
+    ls,
+    policy,
+    restore,
+    run,
+    setup,
+    snapshots,
+    verify,
+)
 from drd.cli.common import EXITS, Call, lists_of, shared_options
 from drd.cli.output import Reply, say
 from drd.errors import DrdError, StoppedError, UsageError
@@ -43,6 +55,7 @@ def drctl() -> None:
 for command in (
     setup.init,
     backup.backup,
+    run.run,
     ls.ls,
     ls.show,
     restore.restore,

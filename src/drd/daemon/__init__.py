@@ -4,7 +4,6 @@
 ``loop``       the one thread that decides; everything else puts events into its queue
 ``board``      what the loop knows: images, newest points, runs, pauses
 ``happenings`` the events of that queue
-``lines``      what daemon and worker say to each other, one JSON object a line
 ``nursery``    worker processes: started beforehand, one run each, watched
 ``worker``     the other end: one job, then the end
 ``control``    the socket that ``drctl run`` asks

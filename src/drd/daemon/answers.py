@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from drd.core.lines import text
 from drd.daemon.board import Board
-from drd.daemon.lines import text
 from drd.daemon.running import Running
 from drd.errors import DrdError
 from drd.model import Json

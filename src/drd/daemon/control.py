@@ -5,33 +5,17 @@ It lies in the state folder, which only the daemon's user may enter; who can, ma
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
 
+from drd.core.lines import decode, encode
 from drd.daemon.happenings import Asked
-from drd.daemon.lines import decode, encode
-from drd.errors import ConfigError, DrdError, NotFoundError
+from drd.errors import ConfigError, DrdError
 from drd.model import Json
-
-NAME: Final = "control.sock"
-MAX_QUESTION: Final = 1 << 20
-ANSWER_S: Final = 10.0
-"""So long the loop may take to answer; it answers in milliseconds, or hangs."""
-
-
-@contextmanager
-def _address(folder: Path) -> Iterator[str]:
-    """The socket's name as bind(2) takes it: at most 107 characters, whatever the folder's has."""
-    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{fd}/{NAME}"
-    finally:
-        os.close(fd)
+from drd.wiring.asking import ANSWER_S, MAX_QUESTION, NAME, address_in
 
 
 class Control:
@@ -41,7 +25,7 @@ class Control:
         self._put = put
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            with _address(folder) as address:
+            with address_in(folder) as address:
                 (folder / NAME).unlink(
                     missing_ok=True
                 )  # of a daemon that was killed: we hold its lock
@@ -89,31 +73,3 @@ class Control:
             self._put(Asked(question, answer))
             answered.wait(ANSWER_S)
             asking.sendall(encode(answers[0] if answers else {"error": "the daemon is too busy"}))
-
-
-def ask(folder: Path, question: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Ask the daemon whose state lies in *folder*.
-
-    Raises:
-        NotFoundError: no daemon listens there.
-        DrdError: it does not answer.
-    """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as out:
-        out.settimeout(2 * ANSWER_S)
-        try:
-            with _address(folder) as address:
-                out.connect(address)
-        except OSError as error:
-            raise NotFoundError(
-                f"no daemon runs here: {error.strerror}",
-                about=str(folder / NAME),
-                hint="'systemctl start drd'; 'drctl backup NAME' makes a point without it",
-            ) from error
-        try:
-            out.sendall(encode(question))
-            with out.makefile("rb") as lines:
-                return decode(lines.readline(MAX_QUESTION))
-        except OSError as error:
-            raise DrdError(
-                f"the daemon does not answer: {error}", about=str(folder / NAME)
-            ) from error

@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from drd.daemon.lines import text
+from drd.core.lines import text
 from drd.errors import DrdError, NotFoundError
 from drd.model import BackupResult, Found, Json, Outcome, PointInfo, Role
 from drd.ports import Report

@@ -14,10 +14,10 @@ from typing import Final, assert_never
 
 from drd.config import Config
 from drd.core import schedule
+from drd.core.lines import rows, text
 from drd.daemon.answers import answer
 from drd.daemon.board import BACKUP, Board, Shown
 from drd.daemon.happenings import Asked, Ended, Happening, Line, NurseryGone, Signalled, Tick
-from drd.daemon.lines import rows, text
 from drd.daemon.log import Log
 from drd.daemon.notify import Notifier
 from drd.daemon.nursery import Workers

@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from signal import SIGKILL
 from typing import Final, Protocol
 
+from drd.core.lines import decode, encode, number, text
 from drd.daemon.happenings import Ended, Line, NurseryGone
-from drd.daemon.lines import decode, encode, number, text
 from drd.errors import DrdError
 from drd.model import Json
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from drd.daemon.lines import number, text
+from drd.core.lines import number, text
 from drd.model import Head, Json, Outcome, RunRecord
 
 KEPT_TEXT: Final = 2000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from drd.core.lines import text
 from drd.daemon.board import Change
-from drd.daemon.lines import text
 from drd.daemon.log import Log
 from drd.daemon.running import Running
 from drd.model import Pause, RunRecord

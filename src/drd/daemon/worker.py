@@ -22,8 +22,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final, NoReturn
 
+from drd.core.lines import MAX_LINE, decode, encode, text
 from drd.daemon import jobs
-from drd.daemon.lines import MAX_LINE, decode, encode, text
 from drd.daemon.nursery import MESSAGE
 from drd.errors import DrdError, StoppedError
 from drd.model import Json, Outcome, Progress

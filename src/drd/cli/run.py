@@ -1,0 +1,112 @@
+"""``drctl run``: the daemon makes points now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from threading import Event
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from drd.cli import shapes
+from drd.cli.common import Call, verb
+from drd.cli.output import Reply
+from drd.errors import DrdError, NotFoundError, RefusedError
+from drd.model import Json, Outcome, RunRecord
+
+if TYPE_CHECKING:
+    from drd.wiring import House
+
+LOOK_S: Final = 0.2
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--wait", is_flag=True, help="Wait until the runs have ended, and say how.")
+@click.option(
+    "--timeout", type=float, default=3600.0, metavar="SECONDS", help="With --wait: at most so long."
+)
+@verb
+def run(call: Call, names: tuple[str, ...], *, wait: bool, timeout: float) -> Reply:
+    """Have the daemon make a point of each image now, before all others, whatever is due.
+
+    NAME is SOURCE/[NAMESPACE/]IMAGE, or a pattern of it. Without a daemon: 'drctl backup NAME'.
+    """
+    from drd.wiring.asking import ask  # noqa: PLC0415
+    from drd.wiring.clock import now  # noqa: PLC0415
+
+    house = call.house()
+    since = now()
+    answer = ask(house.need_config().state_dir, {"ask": "run", "names": [*names]})
+    _check(answer)
+    images = _words(answer, "images")
+    if not wait:
+        reply = Reply(done=len(images))
+        reply.lists["runs"] = [{"name": one, "outcome": None} for one in images]
+        reply.text = [f"asked for    {one}" for one in images]
+        return reply
+    return _tell(_wait(house, images, since, timeout), images)
+
+
+def _check(answer: Mapping[str, Json]) -> None:
+    missing, unscheduled = _words(answer, "missing"), _words(answer, "unscheduled")
+    if missing:
+        raise NotFoundError(
+            "the daemon knows no image of this name",
+            about=", ".join(missing),
+            hint="'drctl status' lists them; a new one is seen within [daemon] discover_every",
+        )
+    if unscheduled:
+        raise RefusedError(
+            "no policy schedules this image, so the daemon leaves it alone",
+            about=", ".join(unscheduled),
+            hint="give its source a policy, or use 'drctl backup NAME'",
+        )
+
+
+def _words(answer: Mapping[str, Json], name: str) -> list[str]:
+    value = answer.get(name)
+    return [str(one) for one in value] if isinstance(value, list) else []
+
+
+def _wait(
+    house: House, images: Sequence[str], since: datetime, timeout: float
+) -> dict[str, RunRecord]:
+    """The runs of *images* that ended since then; those that did not end in time are left out."""
+    give_up, ended = time.monotonic() + timeout, dict[str, RunRecord]()
+    _, diary = house.knowledge()
+    while len(ended) < len(images) and time.monotonic() < give_up:
+        for one in diary.last_runs("backup").values():
+            if one.label in images and one.started_at >= since:
+                ended[one.label] = one
+        Event().wait(LOOK_S)
+    return ended
+
+
+def _tell(ended: Mapping[str, RunRecord], images: Sequence[str]) -> Reply:
+    reply = Reply()
+    rows: list[Mapping[str, Json]] = []
+    for name in images:
+        one = ended.get(name)
+        rows.append(
+            {
+                "name": name,
+                "outcome": one.outcome.value if one and one.outcome else None,
+                "seq": one.seq if one and one.seq else None,
+                "seconds": round(one.seconds, 3) if one else None,
+                "message": one.message if one else "it has not ended yet",
+                "ended": shapes.when(one.ended_at) if one and one.ended_at else None,
+            }
+        )
+        if one is None:
+            reply.errors.append(DrdError("the run has not ended in time", about=name))
+        elif one.outcome in (Outcome.DONE, Outcome.ELSEWHERE):
+            reply.done += 1
+        else:
+            error = DrdError(one.message or "the run did not end well", about=name)
+            reply.errors.append(error)
+    reply.lists["runs"] = rows
+    reply.shown = rows
+    return reply

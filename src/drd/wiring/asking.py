@@ -1,0 +1,60 @@
+"""Asking a daemon that runs here: one JSON object a line each way, on a socket in its state folder."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from drd.core.lines import decode, encode, text
+from drd.errors import DrdError, NotFoundError
+from drd.model import Json
+
+NAME: Final = "control.sock"
+MAX_QUESTION: Final = 1 << 20
+ANSWER_S: Final = 10.0
+"""So long the loop may take to answer; it answers in milliseconds, or hangs."""
+
+
+@contextmanager
+def address_in(folder: Path) -> Iterator[str]:
+    """The socket's name as bind(2) takes it: at most 107 characters, whatever the folder's has."""
+    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{fd}/{NAME}"
+    finally:
+        os.close(fd)
+
+
+def ask(folder: Path, question: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Ask the daemon whose state lies in *folder*.
+
+    Raises:
+        NotFoundError: no daemon listens there.
+        DrdError: it does not answer.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as out:
+        out.settimeout(2 * ANSWER_S)
+        try:
+            with address_in(folder) as address:
+                out.connect(address)
+        except OSError as error:
+            raise NotFoundError(
+                f"no daemon runs here: {error.strerror}",
+                about=str(folder / NAME),
+                hint="'systemctl start drd'; 'drctl backup NAME' makes a point without it",
+            ) from error
+        try:
+            out.sendall(encode(question))
+            with out.makefile("rb") as lines:
+                answer = decode(lines.readline(MAX_QUESTION))
+        except OSError as error:
+            raise DrdError(
+                f"the daemon does not answer: {error}", about=str(folder / NAME)
+            ) from error
+    if text(answer, "error"):
+        raise DrdError(text(answer, "error"), about="drd", hint=text(answer, "hint"))
+    return answer
