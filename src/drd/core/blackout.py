@@ -7,6 +7,7 @@ twice; one within an hour that is left out does not come.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -58,11 +59,12 @@ def _minute_of(text: str) -> int:
 
 
 @lru_cache(maxsize=512)
-def _free_minutes(windows: tuple[str, ...], zone: str, day: int) -> tuple[int, ...]:
+def _free_minutes(windows: tuple[str, ...], zone: str, day: int) -> array[int]:
     """Minutes of the UTC day *day* (days since 1970) outside all windows."""
     black, where, begin = black_minutes(windows), ZoneInfo(zone), day * MINUTES_OF_DAY
     local = (
         datetime.fromtimestamp((begin + minute) * _MINUTE, where)
         for minute in range(MINUTES_OF_DAY)
     )
-    return tuple(minute for minute, at in enumerate(local) if at.hour * 60 + at.minute not in black)
+    free = (minute for minute, at in enumerate(local) if at.hour * 60 + at.minute not in black)
+    return array("H", free)
