@@ -14,6 +14,7 @@ from typing import Final
 
 from drd.config import Config, Policy
 from drd.core.schedule import Rhythm, Wanted
+from drd.core.standing import newest_heads
 from drd.model import Head, Image, Pause, RunRecord
 from drd.ports import Diary
 
@@ -52,6 +53,7 @@ class Board:
     newest: Callable[[], Sequence[Head]]
     images: dict[str, Image] = field(default_factory=dict)
     heads: dict[str, Head] = field(default_factory=dict)
+    lineages: dict[bytes, Head] = field(default_factory=dict)
     pauses: dict[str, Pause] = field(default_factory=dict)
     last: dict[str, RunRecord] = field(default_factory=dict)
     holds_off: dict[str, datetime] = field(default_factory=dict)
@@ -70,12 +72,8 @@ class Board:
 
     def load_heads(self) -> None:
         """Read the newest points: of an image with several lineages the one committed last."""
-        heads: dict[str, Head] = {}
-        for head in self.newest():
-            known = heads.get(head.identity)
-            if known is None or head.committed_at > known.committed_at:
-                heads[head.identity] = head
-        self.heads = heads
+        self.lineages = {head.lineage: head for head in self.newest()}
+        self.heads = newest_heads(self.lineages.values())
 
     # ── policies ──────────────────────────────────────────────────────────────────────────────
     def policy_of(self, image: Image) -> Policy | None:
@@ -131,7 +129,8 @@ class Board:
             same = known is not None and known.lineage == head.lineage
             points = known.points + 1 if known is not None and same else 1
             oldest = known.oldest_at if known is not None and same else head.point_at
-            self.heads[subject] = replace(head, points=points, oldest_at=oldest)
+            newest = replace(head, points=points, oldest_at=oldest)
+            self.heads[subject] = self.lineages[head.lineage] = newest
         self.diary.end_run(record, pause)
 
     def failures_of(self, subject: str) -> int:

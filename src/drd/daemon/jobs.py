@@ -5,6 +5,7 @@ job         asks                                   brings
 ==========  =====================================  ===================================================
 discover    ``source``                             ``images`` with identity, label, policy; ``overlooked``
 learn       nothing                                how many points are known
+snapshots   ``source``                             ``orphans`` of ``snapshots``
 backup      ``source label identity slot``         ``seq``, ``point_at``, counts of bytes
 ==========  =====================================  ===================================================
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -97,6 +99,15 @@ def learn(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
     return {"outcome": Outcome.DONE.value, "points": len(points), "tenant": repository.tenant.hex()}
 
 
+def snapshots(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
+    """How many of drd's snapshots on a source nobody needs: runs that died left them."""
+    from drd.work.held import held_snapshots  # noqa: PLC0415
+
+    held = held_snapshots(house.source(text(job, "source")), house.needed_snapshots())
+    orphans = sum(one.state == "orphan" for one in held)
+    return {"outcome": Outcome.DONE.value, "orphans": orphans, "snapshots": len(held)}
+
+
 def backup(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
     """One point of one image, unless another node has made it."""
     from drd.work.backup import backup as make_point  # noqa: PLC0415
@@ -107,6 +118,7 @@ def backup(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
     slot = text(job, "slot")
     repository = house.repository(Role.BACKUP)
     bench = house.tuned(house.bench(repository), source)
+    bench = replace(bench, promise=house.promised(text(job, "policy")))
     made: BackupResult | PointInfo
     if slot:
         made = backup_unless(bench, source, found, since=datetime.fromisoformat(slot))
@@ -138,5 +150,6 @@ def _point(made: BackupResult | PointInfo) -> dict[str, Json]:
 JOBS: Final[Mapping[str, Callable[[House, Mapping[str, Json]], dict[str, Json]]]] = {
     "discover": discover,
     "learn": learn,
+    "snapshots": snapshots,
     "backup": backup,
 }

@@ -14,21 +14,25 @@ from typing import Final, assert_never
 
 from drd.config import Config
 from drd.core import schedule
-from drd.core.lines import rows, text
+from drd.core.lines import number, rows, text
 from drd.daemon.answers import answer
 from drd.daemon.board import BACKUP, Board, Shown
+from drd.daemon.chores import DISCOVER, LEARN, PRUNE, SNAPSHOTS, VERIFY, Chores
 from drd.daemon.happenings import Asked, Ended, Happening, Line, NurseryGone, Signalled, Tick
 from drd.daemon.log import Log
 from drd.daemon.notify import Notifier
 from drd.daemon.nursery import Workers
 from drd.daemon.running import Running
-from drd.daemon.telling import say_change, say_end
+from drd.daemon.telling import say_begin, say_change, say_end, say_unseen
+from drd.daemon.view import View
 from drd.errors import ConfigError
-from drd.model import Head, Image, Json, Outcome, Pause, RunRecord
+from drd.model import Head, Json, Outcome, Pause, RunRecord
 from drd.ports import Diary
 
-DISCOVER: Final = "discover"
-LEARN: Final = "learn"
+NOTED: Final = (BACKUP, VERIFY, PRUNE)
+"""Runs that the diary and the log tell of from their beginning on; of the others only failures are news."""
+SHOW_S: Final = 1.0
+"""Least seconds between two views: runs that end in quick succession need not each have one."""
 JUMP_S: Final = 5.0
 """A clock that moved by so much more or less than the timer has jumped (or the machine slept)."""
 BUSY_AGAIN_S: Final = 15
@@ -61,6 +65,7 @@ class Desk:
     notifier: Notifier
     wake: Callable[[datetime], None]
     load: Callable[[], Loaded]
+    view: View
 
 
 class Loop:
@@ -73,9 +78,9 @@ class Loop:
         self.board = Board(loaded.config, desk.diary, desk.newest)
         self.running: dict[str, Running] = {}
         self.plan: schedule.Plan | None = None
-        self._looked: dict[str, datetime] = {}
+        self._chores = Chores(desk.diary)
         self._unseen: set[str] = set()
-        self._learnt_at: datetime | None = None
+        self._shown_at = -SHOW_S
         self._may_begin = False
         self._last: tuple[datetime, float] | None = None
         self._stop_by: float | None = None
@@ -129,13 +134,12 @@ class Loop:
         )
 
     def _tick(self) -> None:
-        now = self._desk.now()
+        at, now = self._desk.timer(), self._desk.now()
         self._look_at_clock(now)
         self._kill_what_does_not_move()
         try:
             if self._stop_by is None:
-                self._look_into_sources(now)
-                self._learn(now)
+                self._begin_chores(now)
                 self._begin_due(now)
             self._desk.diary.note_tick(now)
         except ConfigError as error:
@@ -144,6 +148,23 @@ class Loop:
             self._blind = False
         self._stop_if_done()
         self._tell(now)
+        self._show(at)
+
+    def _show(self, began_at: float) -> None:
+        """Let others see how things stand."""
+        at = self._desk.timer()
+        if at - self._shown_at >= SHOW_S:
+            self._shown_at = at
+            try:
+                self._desk.view.tick(
+                    self.board,
+                    self.running.values(),
+                    self.plan,
+                    at=self._desk.now(),
+                    seconds=at - began_at,
+                )
+            except ConfigError as error:
+                self._go_blind(error)
 
     def _go_blind(self, error: ConfigError) -> None:
         """The catalogue cannot be used now: say so once, and try again with each tick."""
@@ -158,8 +179,7 @@ class Loop:
             if abs(jump) > JUMP_S:
                 self._desk.log.say("clock_jumped", seconds=round(jump, 1))
                 if jump < 0:  # what was noted with the clock of before must not hold anything back
-                    self._looked.clear()
-                    self._learnt_at = None
+                    self._chores.forget_times()
         self._last = (now, at)
 
     def _kill_what_does_not_move(self) -> None:
@@ -169,24 +189,11 @@ class Loop:
                 one.stalled = True
                 self._desk.workers.kill(run)
 
-    def _look_into_sources(self, now: datetime) -> None:
-        every = timedelta(seconds=self.config.daemon.discover_every)
-        looking = {one.record.subject for one in self._of(DISCOVER)}
-        for name in sorted(self.config.source):
-            pause = self.board.pauses.get(_source(name))
-            due = self._looked.get(name, now - every) + every
-            if pause is not None and name in self._unseen:
-                due = max(due, pause.until)
-            if name not in looking and due <= now:
-                self._looked[name] = now
-                self._start(DISCOVER, name, {"source": name}, source=name)
-
-    def _learn(self, now: datetime) -> None:
-        every = timedelta(seconds=self.config.daemon.learn_every)
-        due = self._learnt_at is None or self._learnt_at + every <= now
-        if due and not self._of(LEARN):
-            self._learnt_at = now
-            self._start(LEARN, LEARN, {})
+    def _begin_chores(self, now: datetime) -> None:
+        under = [one.record for one in self.running.values()]
+        for chore in list(self._chores.due(self.config, under, now)):
+            self._chores.begun(chore, now)
+            self._start(self._record(chore.kind, chore.subject, source=chore.source), chore.job)
 
     def _begin_due(self, now: datetime) -> None:
         daemon = self.config.daemon
@@ -202,45 +209,28 @@ class Loop:
                 "source": image.source,
                 "label": image.label,
                 "identity": image.identity,
+                "policy": image.policy,
                 "slot": "" if forced else start.slot.isoformat(),
             }
-            self._start(BACKUP, image.identity, job, source=image.source, image=image, slot=start)
-
-    def _start(
-        self,
-        kind: str,
-        subject: str,
-        job: Mapping[str, Json],
-        *,
-        source: str = "",
-        image: Image | None = None,
-        slot: schedule.Start | None = None,
-    ) -> None:
-        """Begin a worker."""
-        run = self._desk.random(8).hex()
-        record = RunRecord(
-            run=run,
-            kind=kind,
-            subject=subject,
-            label=image.label if image else "",
-            source=source,
-            policy=image.policy if image else "",
-            started_at=self._desk.now(),
-            slot=slot.slot if slot else None,
-        )
-        if kind == BACKUP:
-            self.board.diary.begin_run(record)
-            self._desk.log.say(
-                "run_started",
-                run=run,
-                kind=kind,
-                image=record.label,
-                slot=slot.slot.isoformat() if slot else "",
+            record = self._record(BACKUP, image.identity, source=image.source)
+            record = replace(
+                record, label=image.label, policy=image.policy, slot=None if forced else start.slot
             )
-        slow = slot.slow if slot else False
-        self.running[run] = Running(record, slow=slow, moved_at=self._desk.timer())
+            self._start(record, job, slow=start.slow)
+
+    def _record(self, kind: str, subject: str, *, source: str) -> RunRecord:
+        run = self._desk.random(8).hex()
+        return RunRecord(run, kind, subject, "", source, "", self._desk.now())
+
+    def _start(self, record: RunRecord, job: Mapping[str, Json], *, slow: bool = False) -> None:
+        """Begin a worker."""
+        if record.kind in NOTED:
+            self.board.diary.begin_run(record)
+            say_begin(self._desk.log, record)
+        self.running[record.run] = Running(record, slow=slow, moved_at=self._desk.timer())
         config: Mapping[str, Json] = {"config": self._loaded.text, "path": self._loaded.path}
-        self._desk.workers.start(run, (config, {"job": kind, "run": run, **job}))
+        told: Mapping[str, Json] = {"job": record.kind, "run": record.run, **job}
+        self._desk.workers.start(record.run, (config, told))
 
     def _of(self, kind: str) -> list[Running]:
         return [one for one in self.running.values() if one.record.kind == kind]
@@ -251,6 +241,8 @@ class Loop:
         if self._over:
             return
         again = now + timedelta(seconds=self._patience())
+        if self._stop_by is None:
+            again = min(again, self._chores.next_at(self.config, now))
         if self.plan is not None and self._may_begin and self._stop_by is None:
             again = min(again, max(self.plan.look_again, now + timedelta(milliseconds=100)))
         self._desk.wake(again)
@@ -290,14 +282,12 @@ class Loop:
             return
         now = self._desk.now()
         record = one.ended(ended.status, now)
+        self._desk.view.ended(record)
         try:
-            match record.kind:
-                case "backup":
-                    self._end_backup(one, record, now)
-                case "discover":
-                    self._end_look(one, record, now)
-                case _:
-                    self._end_learn(record)
+            if record.kind == BACKUP:
+                self._end_backup(one, record, now)
+            else:
+                self._end_chore(one, record, now)
         except ConfigError as error:
             self._go_blind(error)
         self._tick()
@@ -310,24 +300,42 @@ class Loop:
         say_end(self._desk.log, one, record, pause, now=now)
         self.board.note_end(record, pause, one.head(record.subject))
 
+    def _pause(self, record: RunRecord, now: datetime) -> Pause | None:
+        """How long to leave the image of a run that failed alone; None when it did not fail."""
+        if record.outcome is None or not record.outcome.is_failure:
+            return None
+        failures, daemon = self.board.failures_of(record.subject) + 1, self.config.daemon
+        seconds = schedule.pause(
+            record.subject, failures, first=daemon.backoff, longest=daemon.backoff_max
+        )
+        until = now + timedelta(seconds=seconds)
+        return Pause(record.subject, failures, until, record.code, record.message)
+
+    def _end_chore(self, one: Running, record: RunRecord, now: datetime) -> None:
+        pause = self._chores.ended(record, self.config, now)
+        if record.kind == DISCOVER:
+            self._end_look(one, record, now)
+        else:
+            say_end(self._desk.log, one, record, pause, now=now)
+        if record.kind == LEARN:
+            # Looked through or not: a worker reads the newest manifest itself, and decides last.
+            self._may_begin = True
+        if record.kind == SNAPSHOTS and record.outcome is Outcome.DONE:
+            self._desk.view.counted(record.source, number(one.result, "orphans"))
+        if record.kind in NOTED:
+            self.board.diary.end_run(record, pause)
+        if record.kind in (LEARN, PRUNE) and record.outcome is Outcome.DONE:
+            self.board.load_heads()
+
     def _end_look(self, one: Running, record: RunRecord, now: datetime) -> None:
         """A look into a source ended; one that failed changes nothing that is known."""
-        name, subject = record.subject, _source(record.subject)
+        name = record.subject
         if record.outcome is not Outcome.DONE:
-            pause = self._pause(record, now, subject=subject)
+            self._desk.view.looked(name, now, images=None, unprotected=None)
             if name not in self._unseen:
-                self._desk.log.say(
-                    "source_unreachable",
-                    run=record.run,
-                    source=name,
-                    code=record.code,
-                    message=record.message,
-                )
+                say_unseen(self._desk.log, record)
             self._unseen.add(name)
-            if pause is not None:
-                self.board.pauses[subject] = pause
             return
-        self.board.pauses.pop(subject, None)
         if name in self._unseen:
             self._unseen.discard(name)
             self._desk.log.say("source_back", source=name)
@@ -340,35 +348,8 @@ class Loop:
         )
         for change in self.board.take(shown, now):
             say_change(self._desk.log, change)
-
-    def _end_learn(self, record: RunRecord) -> None:
-        """The bucket was looked through, or could not be: either way the worker decides last."""
-        self._may_begin = True
-        if record.outcome is Outcome.DONE:
-            self.board.load_heads()
-        else:
-            self._learnt_at = None if self._learnt_at is None else self._retry_learn()
-            self._desk.log.say(
-                "run_failed", run=record.run, kind=LEARN, code=record.code, message=record.message
-            )
-
-    def _retry_learn(self) -> datetime:
-        """A look through the bucket that failed is made again after a minute, not after an hour."""
-        every = timedelta(seconds=self.config.daemon.learn_every)
-        return self._desk.now() - every + timedelta(seconds=self.config.daemon.backoff)
-
-    def _pause(self, record: RunRecord, now: datetime, *, subject: str = "") -> Pause | None:
-        """How long to leave the subject of a run that failed alone; None when it did not fail."""
-        if record.outcome is None or not record.outcome.is_failure:
-            return None
-        subject = subject or record.subject
-        failures = self.board.failures_of(subject) + 1
-        daemon = self.config.daemon
-        seconds = schedule.pause(
-            subject, failures, first=daemon.backoff, longest=daemon.backoff_max
-        )
-        until = now + timedelta(seconds=seconds)
-        return Pause(subject, failures, until, record.code, record.message)
+        unprotected = sum(not self.board.images[one].policy for one in shown.labels)
+        self._desk.view.looked(name, now, images=len(images), unprotected=unprotected)
 
     # ── signals and questions ─────────────────────────────────────────────────────────────────
     def _obey(self, name: str) -> None:
@@ -420,11 +401,13 @@ class Loop:
         try:
             loaded = self._desk.load()
         except ConfigError as error:
+            self._desk.view.config_refused = True
             self._desk.log.say("config_refused", message=str(error), hint=error.hint)
         else:
             self._loaded = loaded
             self.board.config = loaded.config
-            self._looked.clear()
+            self._chores.forget_times()
+            self._desk.view.config_refused = False
             self._desk.log.say("config_reloaded")
             for warning in loaded.warnings:
                 self._desk.log.say("config_warning", message=warning)
@@ -432,8 +415,3 @@ class Loop:
                 say_change(self._desk.log, change)
         self._desk.notifier.tell(READY="1")
         self._tick()
-
-
-def _source(name: str) -> str:
-    """What the pause of a source is kept under: no identity of an image begins so."""
-    return f"source:{name}"

@@ -17,12 +17,16 @@ from typing import Final
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.date import DateTrigger
 
+from drd.config import Config
 from drd.daemon.control import Control
 from drd.daemon.happenings import Happening, Signalled, Tick
 from drd.daemon.log import Log
 from drd.daemon.loop import Desk, Loaded, Loop
 from drd.daemon.notify import Notifier
 from drd.daemon.nursery import Nursery
+from drd.daemon.seen import Seen
+from drd.daemon.serving import Metrics, MetricsServer
+from drd.daemon.view import View
 from drd.errors import ConfigError, RefusedError
 from drd.wiring import House, config_path
 from drd.wiring.clock import now
@@ -53,6 +57,9 @@ def serve(given: str | None) -> None:
         for warning in loaded.warnings:
             log.say("config_warning", message=warning)
         clock, queue = _Clock(), SimpleQueue[Happening]()
+        metrics = Metrics(now)
+        if config.daemon.metrics:
+            stack.enter_context(MetricsServer(metrics, config.daemon.metrics))
         nursery = Nursery(queue.put, {**os.environ, **QUIET})
         stack.callback(nursery.close)
         desk = Desk(
@@ -66,6 +73,7 @@ def serve(given: str | None) -> None:
             notifier=Notifier(os.environ),
             wake=clock.wake,
             load=lambda: Loaded(*load(path)),
+            view=View(_shower(metrics, config), house.proofs, house.tenant),
         )
         loop = Loop(desk, loaded, queue)
         loop.start()
@@ -75,6 +83,18 @@ def serve(given: str | None) -> None:
         stack.enter_context(_signals(queue.put))
         desk.notifier.tell(READY="1", status=loop.status())
         loop.serve()
+
+
+def _shower(metrics: Metrics, config: Config) -> Callable[[Seen], None]:
+    """What takes each view: the server's threads, and a file where one is wanted."""
+    textfile = config.daemon.textfile
+
+    def show(seen: Seen) -> None:
+        metrics.show(seen)
+        if textfile is not None:
+            metrics.write(textfile)
+
+    return show
 
 
 class _Clock:

@@ -3,12 +3,38 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from drd.core.lines import text
 from drd.daemon.board import Change
 from drd.daemon.log import Log
 from drd.daemon.running import Running
-from drd.model import Pause, RunRecord
+from drd.model import Outcome, Pause, RunRecord
+
+QUIET: Final = ("discover", "learn", "snapshots")
+"""What is done so often, and so quietly, that only its failures are news."""
+
+
+def say_begin(log: Log, record: RunRecord) -> None:
+    """A run begins."""
+    log.say(
+        "run_started",
+        run=record.run,
+        kind=record.kind,
+        image=record.label,
+        slot=f"{record.slot:%Y-%m-%dT%H:%M:%SZ}" if record.slot else "",
+    )
+
+
+def say_unseen(log: Log, record: RunRecord) -> None:
+    """A source could not be looked into."""
+    log.say(
+        "source_unreachable",
+        run=record.run,
+        source=record.source,
+        code=record.code,
+        message=record.message,
+    )
 
 
 def say_end(
@@ -16,6 +42,8 @@ def say_end(
 ) -> None:
     """How a run ended, and what it warned of."""
     outcome = record.outcome.value if record.outcome else ""
+    if record.kind in QUIET and record.outcome is Outcome.DONE:
+        return
     log.say(
         f"run_{outcome}",
         run=record.run,

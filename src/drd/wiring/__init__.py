@@ -19,15 +19,11 @@ from threading import Event
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from drd import __version__
-from drd.catalogue.catalogue import SqliteCatalogue
-from drd.catalogue.diary import SqliteDiary
-from drd.catalogue.spare import SpareCatalogue
 from drd.config import Config, RbdSource, load_config, read_credentials
-from drd.core import seal
 from drd.core.address import FileAddress, parse_address
 from drd.errors import ConfigError, IntegrityError, NotFoundError, RefusedError, StoreError
 from drd.keys.opening import open_key, open_sheet
-from drd.model import Found, Head, Json, Role
+from drd.model import Found, Json, Role
 from drd.ports import KeyRing, Report, Source, Store
 from drd.stores.cached import CachedStore
 from drd.stores.local import LocalStore
@@ -36,9 +32,9 @@ from drd.stores.retrying import Patience, RetryingStore
 from drd.stores.s3 import S3Settings, S3Store
 from drd.wiring.adapters import make_lease, make_source
 from drd.wiring.clock import now
+from drd.wiring.host import HostState
 from drd.wiring.place import Place, blame_format
 from drd.wiring.reach import Asked, Reach, reach_of
-from drd.wiring.state import try_folder
 from drd.work.bench import Bench, Knobs
 from drd.work.held import needed_ids
 from drd.work.listing import known_points
@@ -91,7 +87,7 @@ class _Doubting(Protocol):
         ...
 
 
-class House:
+class House(HostState):
     """Everything a verb needs, from *config*; or from a *sheet* and a *reach*, which then goes before
     what *config* says of the repository.
     """
@@ -105,19 +101,14 @@ class House:
         report: Report | None = None,
         stopping: Callable[[], bool] = bool,
     ) -> None:
-        self.config = config
+        super().__init__(config, reach)
         self._stopping = stopping
         self._sheet = sheet
-        self._reach = reach
-        self.warnings: list[str] = []
         self.report: Report = report or (lambda _progress: None)
         self._closing = Event()
         self._closers: list[Callable[[], None]] = []
         self._bare: Store | None = None
         self._metered: MeteredStore | None = None
-        self._catalogue: SqliteCatalogue | None = None
-        self._spare: SpareCatalogue | None = None
-        self._diary: SqliteDiary | None = None
         self._pools: list[ThreadPoolExecutor] = []
         self._sources: dict[str, Source] = {}
 
@@ -130,9 +121,7 @@ class House:
             close()
         for pool in self._pools:
             pool.shutdown(wait=True, cancel_futures=True)
-        for file in (self._catalogue, self._spare, self._diary):
-            if file is not None:
-                file.close()
+        self.close_state()
         for source in self._sources.values():  # last: a cluster may be slow to be left
             if isinstance(source, _Connected):
                 source.close()
@@ -140,14 +129,6 @@ class House:
     def closes(self, close: Callable[[], None]) -> None:
         """Call *close* when the house is closed: for what a door brought along."""
         self._closers.append(close)
-
-    def need_config(self) -> Config:
-        """The configuration, for verbs that cannot do without."""
-        if self.config is None:
-            raise ConfigError(
-                "this needs a configuration", hint="name one with --config FILE or DRD_CONFIG"
-            )
-        return self.config
 
     # ── stores ────────────────────────────────────────────────────────────────────────────────
     def store(self, *, cached: bool = True) -> Store:
@@ -257,88 +238,6 @@ class House:
         """What a failed first request was about: a prefix alone tells an operator nothing."""
         url = self.store().url
         return about if url in about else f"{url} ({about})" if about else url
-
-    def _state(self) -> Path:
-        """Where state of the repository lies: one folder for each address."""
-        config = self.need_config()
-        url = self._reach.url if self._reach is not None else config.repository.url
-        # Two addresses may differ in other characters than letters and digits alone.
-        name = "".join(char if char.isalnum() else "-" for char in url)[-80:]
-        return config.state_dir / f"{name}-{seal.sha256(url.encode()).hex()[:8]}"
-
-    def catalogue(self) -> SqliteCatalogue:
-        """The local cache of what the bucket holds, for the verb that is about it.
-
-        Raises:
-            ConfigError: it cannot be opened; so does each of its methods when it cannot be used.
-        """
-        if self._catalogue is None:
-            self._catalogue = SqliteCatalogue(self._catalogue_file())
-            if self._catalogue.lost:
-                self._warn(self._catalogue.lost)
-        return self._catalogue
-
-    def spare_catalogue(self) -> SpareCatalogue | None:
-        """The catalogue, for verbs that can do without: what it cannot do becomes a warning.
-
-        None where nothing is kept: without a configuration.
-        """
-        return None if self.config is None else self._known_here()
-
-    def _known_here(self) -> SpareCatalogue:
-        if self._spare is None:
-            path = self._catalogue_file()
-            self._spare = SpareCatalogue(path, self._warn)
-        return self._spare
-
-    def diary(self) -> SqliteDiary:
-        """What this host alone knows; a damaged file is begun anew, with a warning.
-
-        Raises:
-            ConfigError: it cannot be opened; so does each of its methods when it cannot be used.
-        """
-        if self._diary is None:
-            self._diary = SqliteDiary(self._catalogue_file(), self._warn)
-        return self._diary
-
-    def knowledge(self) -> tuple[SqliteCatalogue, SqliteDiary]:
-        """Catalogue and diary as they are now, only to be read: nothing is made, moved or mended.
-
-        Raises:
-            NotFoundError: there is no file.
-            ConfigError: it cannot be read.
-        """
-        if self._catalogue is None or self._diary is None:
-            file = self._catalogue_file()
-            self._catalogue = SqliteCatalogue(file, reading=True)
-            self._diary = SqliteDiary(file, self._warn, reading=True)
-        return self._catalogue, self._diary
-
-    def newest(self) -> Sequence[Head]:
-        """The newest points of this repository's tenant; none before it was opened here. Asks no key."""
-        tenant = self.tenant()
-        return self.catalogue().heads(tenant) if tenant is not None else []
-
-    def tenant(self) -> bytes | None:
-        """For whom the repository was last opened on this host; None when it never was. Asks no key."""
-        config = self.need_config()
-        return Place(self._state() / "repository", config.repository.url).tenant
-
-    def _warn(self, text: str) -> None:
-        self.warnings.append(text)  # the list of now: an open repository brings its own
-
-    def try_state(self) -> None:
-        """Use the state folder as a backup does, and open the catalogue.
-
-        Raises:
-            ConfigError: something cannot be written, or is in the way.
-        """
-        for folder in (self.need_config().state_dir / "leases", self._state()):
-            try_folder(folder)
-        self.catalogue()
-
-    def _catalogue_file(self) -> Path:
-        return self._state() / "catalogue.sqlite"
 
     # ── sources ───────────────────────────────────────────────────────────────────────────────
     def source(self, name: str) -> Source:

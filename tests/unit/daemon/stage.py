@@ -15,6 +15,8 @@ from drd.daemon.happenings import Ended, Happening, Line, Tick
 from drd.daemon.log import Log
 from drd.daemon.loop import Desk, Loaded, Loop
 from drd.daemon.notify import Notifier
+from drd.daemon.seen import Seen
+from drd.daemon.view import View
 from drd.errors import ConfigError
 from drd.model import Head, Json
 from drd.testing.diary import MemoryDiary
@@ -73,6 +75,7 @@ class Stage:
         self.heads: list[Head] = []
         self.out = io.StringIO()
         self.woken: list[datetime] = []
+        self.seen: list[Seen] = []
         self.text = config
         self.queue: SimpleQueue[Happening] = SimpleQueue()
         desk = Desk(
@@ -86,6 +89,7 @@ class Stage:
             notifier=Notifier({}),
             wake=self.woken.append,
             load=self.load,
+            view=View(self.seen.append, lambda: ((), {}), lambda: b"t" * 16),
         )
         self.loop = Loop(desk, self.load(), self.queue)
         self.loop.start()

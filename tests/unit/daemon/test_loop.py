@@ -38,7 +38,7 @@ def test_a_bucket_that_cannot_be_looked_at_holds_nothing_back() -> None:
     )
     assert list(stage.under_way()) == ["vms/a"]
     assert not stage.under_way("learn")
-    stage.passes(61)
+    stage.passes(75)
     assert stage.under_way("learn"), "it is tried again after a minute"
 
 
@@ -190,6 +190,8 @@ def test_sigterm_begins_nothing_asks_backups_to_stop_and_kills_in_the_end() -> N
     run = str(stage.under_way()["vms/a"]["run"])
     stage.happens(Signalled("SIGTERM"))
     assert (run, {"order": "stop"}) in stage.workers.told
+    for chore in list(stage.workers.killed):
+        stage.happens(Ended(chore, -9))
     stage.passes(30)
     assert run not in stage.workers.killed
     assert list(stage.under_way()) == ["vms/a"]
