@@ -35,6 +35,8 @@ COMMANDS = {
     "doctor": (),
     "snapshots": ("--release",),
     "catalogue rebuild": (),
+    "status": ("--check", "--watch"),
+    "logs": ("--limit",),
 }
 
 

@@ -35,6 +35,8 @@ LISTS: Final[Mapping[str, tuple[str, ...]]] = {
     "hold add": ("holds",),
     "hold ls": ("holds",),
     "hold rm": ("holds",),
+    "status": ("lineages",),
+    "logs": ("runs",),
 }
 """The lists of each command's JSON object: a program that reads it need not ask for them first. A command
 of a group is looked for with the group's name first."""

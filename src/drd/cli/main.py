@@ -25,6 +25,7 @@ from drd.cli import (
     run,
     setup,
     snapshots,
+    status,
     verify,
 )
 from drd.cli.common import EXITS, Call, lists_of, shared_options
@@ -56,6 +57,8 @@ for command in (
     setup.init,
     backup.backup,
     run.run,
+    status.status,
+    status.logs,
     ls.ls,
     ls.show,
     restore.restore,
@@ -127,6 +130,8 @@ def _wrong_usage(error: click.ClickException, call: Call, given: Sequence[str]) 
     Options are read before a wrong one is met, so ``--json`` and ``--to -`` may stand behind it.
     """
     context = error.ctx if isinstance(error, click.UsageError) else None
+    if "status" in given and "--check" in given:
+        return status.wrong_check(error.format_message())
     path = context.command_path if context else "drctl"
     as_json = call.as_json or "--json" in given
     if isinstance(error, click.exceptions.NoArgsIsHelpError) and context and not as_json:

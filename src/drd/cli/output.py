@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Final
 
@@ -24,7 +25,9 @@ class Reply:
     """The outcome of a command.
 
     ``lists`` are the named lists of the JSON object (``points``, ``lineages``, ``findings`` …), ``facts``
-    its other fields. ``shown`` is the table for a person. ``done`` counts what succeeded.
+    its other fields. ``shown`` is the table for a person, ``colours`` are those of words in its column
+    ``state``, for a terminal. ``done`` counts what succeeded. ``reasons`` are errors that JSON lists and a
+    person reads in the text.
     """
 
     lists: dict[str, list[Row]] = field(default_factory=dict)
@@ -33,6 +36,8 @@ class Reply:
     text: list[str] = field(default_factory=list)
     errors: list[DrdError] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    reasons: list[DrdError] = field(default_factory=list)
+    colours: Mapping[str, str] = field(default_factory=dict)
     done: int = 0
     forced_exit: int | None = None
 
@@ -49,7 +54,7 @@ class Reply:
         reply: dict[str, Json] = {"ok": self.exit_code == 0, "exit": self.exit_code}
         reply.update({name: [dict(row) for row in rows] for name, rows in self.lists.items()})
         reply.update(self.facts)
-        reply["errors"] = [error_json(error) for error in self.errors]
+        reply["errors"] = [error_json(error) for error in (*self.errors, *self.reasons)]
         reply["warnings"] = list(dict.fromkeys(self.warnings))
         return reply
 
@@ -79,7 +84,8 @@ def say(reply: Reply, *, as_json: bool, to_stderr: bool = False) -> None:
         return
     try:
         if reply.shown:
-            _table(reply.shown, list(reply.shown[0]), out)
+            for line in table(reply.shown, reply.colours if _is_terminal(out) else {}):
+                click.echo(line, file=out)
         for line in reply.text:
             _print(line, out)
     finally:  # what went wrong is told also where the table could not be written
@@ -103,20 +109,32 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
-def _table(rows: Sequence[Row], columns: Sequence[str], out: IO[str]) -> None:
-    """A table that fits a terminal, and that lines up in a file."""
+def _is_terminal(out: IO[str]) -> bool:
+    """Whether colours are welcome (no-color.org)."""
+    return out.isatty() and not os.environ.get("NO_COLOR")
+
+
+def table(rows: Sequence[Row], colours: Mapping[str, str]) -> Iterator[str]:
+    """Lines of a table that fits a terminal, and that lines up in a file; at least one row.
+
+    Words in the column ``state`` have their *colours*.
+    """
+    columns = list(rows[0])
     shown = [[printable(cell(row.get(column))) for column in columns] for row in rows]
     heads = [column.replace("_", " ") for column in columns]
     widths = [
         max(len(head), *(len(line[place]) for line in shown)) for place, head in enumerate(heads)
     ]
     numbers = [all(_is_number(row.get(column)) for row in rows) for column in columns]
+    painted = columns.index("state") if colours and "state" in columns else None
     for line in (heads, *shown):
         cells = [
             text.rjust(width) if right else text.ljust(width)
             for text, width, right in zip(line, widths, numbers, strict=True)
         ]
-        _print("  ".join(cells).rstrip(), out)
+        if painted is not None and line[painted] in colours:
+            cells[painted] = click.style(cells[painted], fg=colours[line[painted]])
+        yield "  ".join(cells).rstrip()
 
 
 def _is_number(value: Json) -> bool:

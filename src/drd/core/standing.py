@@ -162,7 +162,7 @@ class _Look:
             size=head.size,
             first_seen=None,
             verified=tuple(self.proven.get(head.lineage, ())),
-            message=_of_damage(damage) if damage else "no source of this host shows its image",
+            message=_of_damage(damage) if damage else "no source of this host has shown its image",
         )
 
     def _state(self, image: Image, head: Head | None) -> tuple[State, str]:

@@ -1,0 +1,322 @@
+"""``drctl status`` and ``drctl logs``: what stands, and what happened. They ask this host alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from drd.cli import shapes
+from drd.cli.common import Call, verb
+from drd.cli.output import Reply, Row, say, size
+from drd.errors import DrdError, UsageError
+from drd.model import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from drd.model import Json, Outcome, Proven, RunRecord, Standing
+    from drd.wiring import House
+    from drd.wiring.standing import Survey
+
+COLOURS: Final = {
+    State.LATE: "red",
+    State.NEVER: "red",
+    State.DAMAGED: "red",
+    State.FAILING: "yellow",
+    State.UNPROTECTED: "yellow",
+    State.GONE: "bright_black",
+    State.WAITING: "cyan",
+    State.RUNNING: "cyan",
+    State.OK: "green",
+    State.STRANGE: "bright_black",
+}
+"""Of each state on a terminal (names of click, which are those of ECMA-48, 8.3.117)."""
+NEVER_RAN: Final = "no daemon has run on this host yet"
+UNITS: Final = ((86400, "d"), (3600, "h"), (60, "m"))
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME|GLOB]...")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="One line for Nagios, Icinga and their like; exits with 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
+)
+@click.option("--watch", is_flag=True, help="Show it on the terminal, and keep it up to date.")
+@verb
+def status(call: Call, names: tuple[str, ...], *, check: bool, watch: bool) -> Reply:
+    """Show how each image stands: newest point, next run, last verify; the worst comes first.
+
+    It asks neither bucket nor source, and needs no key: it tells what the daemon of this host knows.
+    """
+    if check:
+        from drd.cli.checking import checked  # noqa: PLC0415
+
+        return checked(call, names)
+    if watch and call.as_json:
+        raise UsageError("--watch shows a table, --json is for programs", about="--watch")
+    house = call.house()
+    try:
+        if watch:
+            from drd.cli.watching import keep_showing  # noqa: PLC0415
+
+            return keep_showing(lambda: looked(house, names))
+        return looked(house, names)
+    finally:
+        house.close()
+
+
+def wrong_check(what: str) -> int:
+    """Say that a check was called wrongly; its exit code, which is no other command's."""
+    from drd.cli.checking import UNKNOWN, unknown  # noqa: PLC0415
+
+    say(unknown(UsageError(what, hint="see 'drctl status --help'")), as_json=False)
+    return UNKNOWN
+
+
+def looked(house: House, names: Sequence[str]) -> Reply:
+    """One look: a line for each lineage that *names* mean.
+
+    Raises:
+        NotFoundError: one of them means nothing.
+        ConfigError: what is known here cannot be read.
+    """
+    from drd.wiring.standing import named, survey  # noqa: PLC0415
+
+    seen = survey(house)
+    chosen = named(seen.standings, names)
+    reply = Reply(warnings=[*house.warnings, *doubts(seen)])
+    reply.lists["lineages"] = [lineage_row(one) for one in chosen]
+    reply.facts = facts(seen, chosen)
+    reply.shown = [_line(one, seen.at) for one in chosen]
+    reply.colours = {state.value: colour for state, colour in COLOURS.items()}
+    reply.text = [_told(seen, chosen)]
+    return reply
+
+
+def facts(seen: Survey, chosen: Sequence[Standing]) -> dict[str, Json]:
+    """What the JSON object says besides the lines."""
+    return {
+        "summary": dict[str, "Json"](counts(chosen)),
+        "as_of": shapes.when(seen.at),
+        "ticked": _when(seen.ticked_at),
+    }
+
+
+def counts(chosen: Iterable[Standing]) -> dict[str, int]:
+    """How many there are of each state, the worst first."""
+    found = Counter(one.state for one in chosen)
+    return {state.value: found[state] for state in State}
+
+
+def doubts(seen: Survey) -> list[str]:
+    """Why all of it may be other than told."""
+    if seen.missing:
+        return [f"{seen.missing}: {NEVER_RAN}"]
+    if seen.ticked_at is None:
+        return [f"{NEVER_RAN}: what its images are, and when they are due, is not known here"]
+    if seen.is_silent:
+        silent = span((seen.at - seen.ticked_at).total_seconds())
+        return [f"the daemon of this host is silent for {silent}: is drd.service running?"]
+    return []
+
+
+def _told(seen: Survey, chosen: Sequence[Standing]) -> str:
+    """The line under the table: how many of what, and from when it is known."""
+    some = [f"{count} {state}" for state, count in counts(chosen).items() if count]
+    if seen.ticked_at is None:
+        known = f"as of {shapes.when(seen.at)}"
+    else:
+        ago = span((seen.at - seen.ticked_at).total_seconds())
+        known = f"the daemon looked {ago} ago"
+    lineages = "1 lineage" if len(chosen) == 1 else f"{len(chosen)} lineages"
+    return f"{lineages}{': ' if some else ''}{', '.join(some)}; {known}"
+
+
+def _when(at: datetime | None) -> str | None:
+    return None if at is None else shapes.when(at)
+
+
+def span(seconds: float) -> str:
+    """A duration for a person, in its largest unit or two: ``1h 30m``, ``42m``, ``9m 5s``, ``12s``."""
+    left = round(seconds)
+    if left >= 600:  # noqa: PLR2004 - ten minutes: from here on nobody asks for seconds
+        left -= left % 60
+    for place, (unit, name) in enumerate(UNITS):
+        if left >= unit:
+            count, rest = divmod(left, unit)
+            below, below_name = UNITS[place + 1] if place + 1 < len(UNITS) else (1, "s")
+            more = rest // below
+            return f"{count}{name} {more}{below_name}" if more else f"{count}{name}"
+    return f"{left}s"
+
+
+def lineage_row(one: Standing) -> Row:
+    """A lineage as the contract lists it."""
+    return {
+        "name": one.label,
+        "source": one.source,
+        "policy": one.policy or None,
+        "state": one.state.value,
+        "point": _when(one.point_at),
+        "age_s": None if one.age is None else round(one.age, 3),
+        "rpo_s": one.rpo,
+        "next_run": _when(one.next_run),
+        "points": one.points,
+        "size": one.size,
+        "verified": [_result(result) for result in one.verified],
+        "failures": one.failures,
+        "last_run": _last_run(one.last_run),
+        "first_seen": _when(one.first_seen),
+        "lineage": one.lineage or None,
+        "identity": one.identity,
+        "message": one.message,
+    }
+
+
+def _result(one: Proven) -> dict[str, Json]:
+    return {
+        "level": one.level,
+        "time": shapes.when(one.at),
+        "seq": one.seq,
+        "ok": one.ok,
+        "findings": one.findings,
+        "covered": one.covered,
+    }
+
+
+def _last_run(run: RunRecord | None) -> Json:
+    if run is None or run.outcome is None:
+        return None
+    return {
+        "outcome": run.outcome.value,
+        "code": run.code,
+        "message": run.message,
+        "ended": _when(run.ended_at),
+    }
+
+
+def _line(one: Standing, at: datetime) -> Row:
+    """The same for a person."""
+    age = "-" if one.age is None else span(one.age)
+    return {
+        "name": one.label,
+        "point": "-" if one.point_at is None else f"{one.point_at:%Y-%m-%d %H:%M}Z",
+        "age": f"{age} / {span(one.rpo)}" if one.rpo is not None else age,
+        "next_run": _ahead(one.next_run, at),
+        "verified": _verified(one.verified, at),
+        "state": one.state.value,
+        "why": one.message,
+    }
+
+
+def _ahead(next_run: datetime | None, at: datetime) -> str:
+    if next_run is None:
+        return "-"
+    seconds = (next_run - at).total_seconds()
+    return "now" if seconds <= 0 else f"in {span(seconds)}"
+
+
+def _verified(results: Sequence[Proven], at: datetime) -> str:
+    """The newest result: at which level, how long ago, and that it was bad."""
+    newest = max(results, key=lambda result: (result.at, result.level), default=None)
+    if newest is None:
+        return "-"
+    ago = span(max((at - newest.at).total_seconds(), 0.0))
+    return f"L{newest.level} {ago} ago{'' if newest.ok else ', damage'}"
+
+
+# ── logs ────────────────────────────────────────────────────────────────────────────────────────
+@click.command()
+@click.argument("name")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Runs at most."
+)
+@verb
+def logs(call: Call, name: str, limit: int) -> Reply:
+    """Show the last runs of one image (or of a source): how they ended, and what to do.
+
+    All events are in the journal: journalctl -u drd.
+    """
+    from drd.wiring.standing import runs_of  # noqa: PLC0415
+
+    house = call.house()
+    try:
+        runs = runs_of(house, name, limit)
+        reply = Reply(warnings=house.warnings)
+        reply.lists["runs"] = [_run_row(run) for run in runs]
+        reply.shown = [_run_line(run) for run in runs]
+        reply.colours = {"failed": "red", "stalled": "red", "crashed": "red", "done": "green"}
+        if not runs:
+            reply.text.append("no run yet")
+        newest = runs[0] if runs else None
+        if newest is not None and (hint := hint_of(newest)):
+            reply.text.append(f"what to do: {hint}")
+        return reply
+    finally:
+        house.close()
+
+
+def _run_row(run: RunRecord) -> Row:
+    return {
+        "run": run.run,
+        "kind": run.kind,
+        "name": run.label,
+        "source": run.source,
+        "policy": run.policy or None,
+        "started": shapes.when(run.started_at),
+        "ended": _when(run.ended_at),
+        "slot": _when(run.slot),
+        "outcome": run.outcome.value if run.outcome else None,
+        "exit": run.exit_code if run.outcome else None,
+        "code": run.code,
+        "message": run.message,
+        "hint": hint_of(run),
+        "seq": run.seq or None,
+        "lineage": run.lineage or None,
+        "bytes_read": run.bytes_read,
+        "bytes_changed": run.bytes_changed,
+        "bytes_uploaded": run.bytes_uploaded,
+        "seconds": round(run.seconds, 3),
+    }
+
+
+def _run_line(run: RunRecord) -> Row:
+    return {
+        "started": f"{run.started_at:%Y-%m-%d %H:%M:%S}Z",
+        "run": run.kind,
+        "state": run.outcome.value if run.outcome else "running",
+        "seq": run.seq or None,
+        "read": size(run.bytes_read),
+        "uploaded": size(run.bytes_uploaded),
+        "took": span(run.seconds) if run.outcome else "-",
+        "why": run.message,
+    }
+
+
+def hint_of(run: RunRecord) -> str:
+    """What to do about a run that failed; ``""`` for any other."""
+    outcome: Outcome | None = run.outcome
+    if outcome is None or not outcome.is_failure:
+        return ""
+    if outcome.value in _ENDINGS:
+        return _ENDINGS[outcome.value]
+    steps = {one.code: one.next_step for one in _family(DrdError)}
+    return steps.get(run.code, DrdError.next_step)
+
+
+_ENDINGS: Final = {
+    "stalled": "it is tried again; look at the store's and the cluster's health ('ceph -s', "
+    "'drctl doctor'), and at [daemon] stall_after where they are slow",
+    "crashed": "it is tried again; when it goes on, look at 'journalctl -u drd' and report it",
+}
+
+
+def _family(of: type[DrdError]) -> Iterable[type[DrdError]]:
+    """A class and all below it, the lowest first: of one code the first class is what is told."""
+    for one in of.__subclasses__():
+        yield from _family(one)
+    yield of

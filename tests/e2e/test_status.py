@@ -1,0 +1,503 @@
+"""``drctl status``, its check, and ``drctl logs``: what this host knows, for people and for programs."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from drd.model import Damage, Hold, Image, Outcome, Pause, Proven, RunRecord
+from drd.wiring import House, open_house
+from drd.wiring.clock import now
+from tests.daemon.service import running
+from tests.e2e import drctl
+from tests.e2e.site import Site
+
+HOUR = timedelta(hours=1)
+POLICIES = """
+[policy.gold]
+every = "1h"
+rpo = "2h"
+verify = { level = 2, every = "1d" }
+[policy.plain]
+every = "1h"
+rpo = "2h"
+[daemon]
+metrics = ""
+tick = "1s"
+discover_every = "1s"
+"""
+PLUGIN = re.compile(r"DRD (OK|WARNING|CRITICAL|UNKNOWN) - [^|]+( \| [^|]+)?")
+NUMBER = re.compile(r"[a-z_]+=\d+s?(;\d*){0,4}")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    made = Site(tmp_path / "site").made()
+    made.sources += 'policy = "plain"\n'
+    made.configure(extra=POLICIES)
+    return made
+
+
+@contextmanager
+def house_of(site: Site) -> Iterator[House]:
+    house = open_house(str(site.config))
+    try:
+        yield house
+    finally:
+        house.close()
+
+
+def image_of(site: Site, name: str, **more: object) -> Image:
+    """As a daemon notes it that looks now."""
+    at, label = now(), f"disks/{name}.img"
+    base = Image(f"device:{site.images}/{name}.img", "disks", label, "plain", at, at)
+    return replace(base, **more)  # type: ignore[arg-type] # a test's shorthand
+
+
+def note(site: Site, *images: Image, ticked: datetime | None = None) -> None:
+    """What a daemon leaves behind that looked at *images*."""
+    with house_of(site) as house:
+        house.diary().note_images(images)
+        house.diary().note_tick(ticked or now())
+
+
+def backed_up(site: Site, *names: str) -> None:
+    for name in names:
+        site.image(f"{name}.img")
+    site.backup()
+    note(site, *(image_of(site, name) for name in names))
+
+
+def failed(image: Image, message: str = "no route to host", **more: object) -> RunRecord:
+    at = now()
+    base = RunRecord("ab" * 8, "backup", image.identity, image.label, "disks", "plain", at)
+    ended = replace(base, ended_at=at, outcome=Outcome.FAILED, exit_code=13, code="store")
+    return replace(ended, message=message, **more)  # type: ignore[arg-type] # as above
+
+
+def note_failure(site: Site, run: RunRecord, failures: int = 2) -> None:
+    with house_of(site) as house:
+        house.diary().end_run(run, Pause(run.subject, failures, now() + HOUR, run.code))
+
+
+def states(site: Site) -> dict[str, str]:
+    answer = site.run("status")
+    assert answer.code == 0, answer.text
+    return {row["name"]: row["state"] for row in answer.reply["lineages"]}
+
+
+# ── for a person and in JSON ────────────────────────────────────────────────────────────────────
+
+
+def test_a_host_that_knows_nothing_says_so_and_leaves_no_file(tmp_path: Path) -> None:
+    site = Site(tmp_path / "site")
+    site.configure(extra=POLICIES)
+    answer = site.run("status")
+    assert answer.code == 0
+    assert answer.reply["lineages"] == []
+    assert "knows nothing" in answer.reply["warnings"][0]
+    assert not site.state.exists()
+
+
+def test_the_fields_of_the_contract(site: Site) -> None:
+    backed_up(site, "a")
+    note_failure(site, replace(failed(image_of(site, "a")), outcome=Outcome.DONE, message=""))
+    reply = site.run("status").reply
+    (row,) = reply["lineages"]
+    (lineage,) = site.run("ls").reply["lineages"]
+    assert row == {
+        "name": "disks/a.img",
+        "source": "disks",
+        "policy": "plain",
+        "state": "ok",
+        "point": lineage["time"],
+        "age_s": row["age_s"],
+        "rpo_s": 7200,
+        "next_run": row["next_run"],
+        "points": 1,
+        "size": lineage["bytes_logical"],
+        "verified": [],
+        "failures": 2,
+        "last_run": {
+            "outcome": "done",
+            "code": "store",
+            "message": "",
+            "ended": row["last_run"]["ended"],
+        },
+        "first_seen": row["first_seen"],
+        "lineage": lineage["lineage"],
+        "identity": lineage["identity"],
+        "message": "",
+    }
+    assert 0 < row["age_s"] < 600
+    assert now() < datetime.fromisoformat(row["next_run"]) <= now() + HOUR
+    assert reply["summary"]["ok"] == 1
+    assert sum(reply["summary"].values()) == 1
+    assert reply["ticked"] <= reply["as_of"]
+    assert reply["warnings"] == []
+
+
+def test_it_needs_no_key_no_bucket_and_no_image(site: Site) -> None:
+    backed_up(site, "a")
+    site.key.unlink()
+    site.repository.rename(site.folder / "away")
+    (site.images / "a.img").unlink()
+    assert states(site) == {"disks/a.img": "ok"}
+
+
+def test_the_worst_comes_first(site: Site) -> None:
+    backed_up(site, "a", "b", "c", "d")
+    images = {name: image_of(site, name) for name in "abcdefg"}
+    old = now() - 9 * HOUR
+    with house_of(site) as house:
+        catalogue, tenant = house.catalogue(), house.tenant()
+        assert tenant
+        heads = {head.name: head for head in catalogue.heads(tenant)}
+        lineage = heads["disks/d.img"].lineage
+        catalogue.note_damage(tenant, lineage, Damage(1, 2, now(), "p/1: gone"))
+        catalogue.learn(
+            replace(point, point_at=old)
+            for point in catalogue.points_of(tenant, heads["disks/c.img"].lineage)
+        )
+    note_failure(site, failed(images["b"]))
+    note(
+        site,
+        replace(images["e"], first_seen=old),
+        replace(images["f"], policy=""),
+        images["g"],
+    )
+    note(site, replace(images["a"], gone_at=now()))
+    assert list(states(site).items()) == [
+        ("disks/c.img", "late"),
+        ("disks/e.img", "never"),
+        ("disks/d.img", "damaged"),
+        ("disks/b.img", "failing"),
+        ("disks/f.img", "unprotected"),
+        ("disks/a.img", "gone"),
+        ("disks/g.img", "waiting"),
+    ]
+    told = site.told("status").text.splitlines()
+    assert re.match(r"name +point +age +next run +verified +state +why$", told[0])
+    assert re.match(r"disks/c\.img +\S+ \S+Z +9h / 2h +now +- +late +the newest point", told[1])
+    assert "no route to host" in told[4]
+    assert told[-1].startswith(
+        "7 lineages: 1 late, 1 never, 1 damaged, 1 failing, 1 unprotected, 1"
+    )
+    assert "\x1b" not in site.told("status").text
+
+
+def test_names_patterns_and_ids(site: Site) -> None:
+    backed_up(site, "a", "b")
+    rows = site.run("status").reply["lineages"]
+    for name in ("disks/b.img", "disks/b*", rows[1]["lineage"], rows[1]["identity"]):
+        assert site.run("status", name).reply["lineages"][0]["name"] == "disks/b.img"
+    answer = site.run("status", "disks/bb.img")
+    assert answer.code == 10
+    assert "disks/b.img" in answer.error["hint"]
+
+
+def test_verifies_and_damage_are_told(site: Site) -> None:
+    backed_up(site, "a")
+    with house_of(site) as house:
+        tenant = house.tenant()
+        assert tenant
+        (head,) = house.catalogue().heads(tenant)
+        proof = Proven(head.lineage, 2, 1, now() - 3 * HOUR, ok=True, covered=0.5)
+        house.catalogue().note_proven(tenant, [proof])
+        house.catalogue().note_holds(tenant, head.lineage, [Hold(head.lineage, 1, now(), "w", "b")])
+    (row,) = site.run("status").reply["lineages"]
+    (result,) = row["verified"]
+    assert result | {"time": ""} == {
+        "level": 2,
+        "time": "",
+        "seq": 1,
+        "ok": True,
+        "findings": 0,
+        "covered": 0.5,
+    }
+    assert "L2 3h ago" in site.told("status").text
+
+
+def test_a_file_that_cannot_be_read_is_2_and_is_left_alone(site: Site) -> None:
+    backed_up(site, "a")
+    (file,) = site.state.glob("*/catalogue.sqlite")
+    for beside in file.parent.glob("catalogue.sqlite-*"):
+        beside.unlink()
+    file.write_bytes(b"no database" * 1000)
+    answer = site.run("status")
+    assert answer.code == 2
+    assert answer.error["object"] == str(file)
+    assert file.read_bytes() == b"no database" * 1000
+
+
+def test_a_silent_daemon_is_a_warning(site: Site) -> None:
+    backed_up(site, "a")
+    note(site, ticked=now() - timedelta(minutes=6))
+    (warning,) = site.run("status").reply["warnings"]
+    assert "silent for 6m" in warning
+
+
+# ── the check ───────────────────────────────────────────────────────────────────────────────────
+
+
+def check(site: Site, *arguments: str) -> tuple[int, str]:
+    """Exit code and first line, which has the form that Nagios wants."""
+    answer = site.told("status", "--check", *arguments)
+    first, *rest = answer.text.splitlines()
+    assert PLUGIN.fullmatch(first), first
+    word = first.split()[1]
+    assert ("OK", "WARNING", "CRITICAL", "UNKNOWN").index(word) == answer.code
+    assert not any("|" in line for line in rest)
+    assert answer.err == ""
+    _, _, numbers = first.partition(" | ")
+    for number in numbers.split():
+        assert NUMBER.fullmatch(number), number
+    as_json = site.run("status", "--check", *arguments)
+    assert as_json.code == answer.code
+    assert as_json.reply["check"]["status"] == word
+    return answer.code, first
+
+
+def test_all_is_well(site: Site) -> None:
+    backed_up(site, "a", "b")
+    code, first = check(site)
+    assert code == 0
+    assert " lineages=2;" in first
+
+
+@pytest.mark.parametrize("state", ["late", "never", "damaged"])
+def test_what_was_missed_is_critical_even_when_the_daemon_is_silent(site: Site, state: str) -> None:
+    backed_up(site, "a", "b")
+    old = now() - 9 * HOUR
+    if state == "never":
+        note(site, image_of(site, "e|vil", first_seen=old))
+    with house_of(site) as house:
+        catalogue, tenant = house.catalogue(), house.tenant()
+        assert tenant
+        head = catalogue.heads(tenant)[0]
+        if state == "damaged":
+            catalogue.note_damage(tenant, head.lineage, Damage(1, 2, now(), "p/1: gone"))
+        if state == "late":
+            points = catalogue.points_of(tenant, head.lineage)
+            catalogue.learn(replace(point, point_at=old) for point in points)
+    code, first = check(site)
+    assert code == 2
+    assert f"1 {state} (disks/" in first
+    assert f" {state}=1;;0;0" in first
+    note(site, ticked=old)
+    assert check(site)[0] == 2
+
+
+def test_what_may_be_missed_soon_is_a_warning(site: Site) -> None:
+    backed_up(site, "a", "b")
+    note(site, image_of(site, "c", policy=""))
+    code, first = check(site)
+    assert code == 1
+    assert "1 unprotected (disks/c.img)" in first
+    assert check(site, "disks/a.img")[0] == 0, "only what is asked for"
+    note_failure(site, failed(image_of(site, "a")))
+    code, first = check(site, "disks/a.img")
+    assert code == 1
+    assert "1 failing" in first
+    assert "no route to host" in site.told("status", "--check").text
+
+
+def test_an_overdue_verify_is_a_warning(site: Site) -> None:
+    backed_up(site, "a")
+    with house_of(site) as house:
+        (image,) = house.diary().images()
+        house.diary().drop_images([image.identity])
+        gold = replace(image, policy="gold", first_seen=now() - 50 * HOUR)
+        house.diary().note_images([gold])
+        tenant = house.tenant()
+        assert tenant
+        (head,) = house.catalogue().heads(tenant)
+    code, first = check(site)
+    assert code == 1
+    assert "1 verify overdue" in first
+    with house_of(site) as house:
+        house.catalogue().note_proven(tenant, [Proven(head.lineage, 2, 1, now(), ok=True)])
+    assert check(site)[0] == 0
+
+
+@pytest.mark.parametrize("why", ["no daemon", "silent", "no file", "damaged file", "no config"])
+def test_what_cannot_be_known_is_unknown(site: Site, why: str) -> None:
+    site.image("a.img")
+    site.backup()
+    if why == "silent":
+        note(site, image_of(site, "a"), ticked=now() - timedelta(minutes=6))
+    elif why != "no daemon":
+        note(site, image_of(site, "a"))
+    (file,) = site.state.glob("*/catalogue.sqlite")
+    if why == "no file":
+        file.unlink()
+    if why == "damaged file":
+        file.write_bytes(b"no database" * 1000)
+    if why == "no config":
+        site.config.write_text("[repository")
+    assert check(site)[0] == 3
+
+
+@pytest.mark.parametrize("arguments", [("--wrong",), ("--watch=1",), ("disks/none.img",)])
+def test_a_check_that_is_called_wrongly_is_unknown_too(
+    site: Site, arguments: tuple[str, ...]
+) -> None:
+    backed_up(site, "a")
+    answer = site.told("status", "--check", *arguments)
+    assert answer.code == 3
+    assert PLUGIN.fullmatch(answer.text.splitlines()[0])
+
+
+# ── logs ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_last_runs_of_an_image_and_what_to_do(site: Site) -> None:
+    image = image_of(site, "a")
+    note(site, image)
+    for number in range(3):
+        note_failure(site, failed(image, f"try {number}", run=f"{number:016x}"))
+    done = failed(image, "", run="f" * 16, seq=7, bytes_read=1 << 20, seconds=61.5)
+    note_failure(site, replace(done, outcome=Outcome.DONE, exit_code=0, code=""))
+    answer = site.run("logs", "disks/a.img", "--limit", "3")
+    assert answer.code == 0
+    newest, *others = answer.reply["runs"]
+    assert [one["message"] for one in others] == ["try 2", "try 1"]
+    assert newest["outcome"] == "done"
+    assert newest["seq"] == 7
+    assert newest["hint"] == ""
+    assert (newest["bytes_read"], newest["seconds"]) == (1 << 20, 61.5)
+    for one in others:
+        assert one["outcome"] == "failed"
+        assert (one["exit"], one["code"]) == (13, "store")
+        assert "drctl doctor" in one["hint"]
+        assert one["ended"]
+    note_failure(site, failed(image, "again", run="e" * 16))
+    told = site.told("logs", "disks/a.img").text
+    assert len(told.splitlines()) == 1 + 5 + 1
+    assert "1m 2s" in told
+    assert told.splitlines()[-1].startswith("what to do: 'drctl doctor'")
+
+
+def test_runs_of_a_lineage_a_source_and_a_renamed_image(site: Site) -> None:
+    backed_up(site, "a")
+    note(site, image_of(site, "a", label="disks/new.img", renamed_from="disks/a.img"))
+    (row,) = site.run("status").reply["lineages"]
+    image = image_of(site, "a")
+    note_failure(site, failed(image, "of the image"))
+    verify = failed(image, "of the lineage", run="c" * 16, kind="verify", subject=row["lineage"])
+    note_failure(site, verify)
+    look = failed(image, "of the source", run="d" * 16, kind="discover", subject="disks")
+    note_failure(site, look)
+    for name in ("disks/new.img", "disks/a.img", row["lineage"], row["identity"]):
+        runs = site.run("logs", name).reply["runs"]
+        assert [one["message"] for one in runs] == ["of the lineage", "of the image"]
+    assert [one["message"] for one in site.run("logs", "disks").reply["runs"]] == ["of the source"]
+
+
+def test_a_name_that_is_none_names_the_nearest(site: Site) -> None:
+    backed_up(site, "a")
+    answer = site.run("logs", "disks/aa.img")
+    assert answer.code == 10
+    assert "disks/a.img" in answer.error["hint"]
+    assert answer.reply["runs"] == []
+
+
+# ── a terminal ──────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def terminal(*arguments: str, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Drctl with a terminal as standard output."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
+    started = subprocess.Popen(
+        [drctl.PROGRAM, *arguments],
+        stdout=theirs,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "TERM": "xterm-256color", **environment},
+    )
+    os.close(theirs)
+    try:
+        yield started, ours
+    finally:
+        started.kill()
+        started.wait()
+        os.close(ours)
+
+
+def shown(ours: int, until: bytes | None = None) -> bytes:
+    """What came until then, or until the other end was closed."""
+    seen = bytearray()
+    while until is None or until not in seen:
+        ready, _, _ = select.select([ours], [], [], drctl.ENDS_S)
+        assert ready, f"it hangs: {bytes(seen)!r}"
+        try:
+            data = os.read(ours, 65536)
+        except OSError:  # EIO: the other end was closed
+            return bytes(seen)
+        if not data:
+            return bytes(seen)
+        seen += data
+    return bytes(seen)
+
+
+def test_states_have_colours_on_a_terminal_alone(site: Site) -> None:
+    backed_up(site, "a")
+    given = ("status", "--config", str(site.config))
+    with terminal(*given) as (_, ours):
+        assert b"\x1b[32mok" in shown(ours)
+    with terminal(*given, NO_COLOR="1") as (_, ours):
+        assert b"\x1b" not in shown(ours)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_watch_follows_what_happens_until_it_is_stopped(
+    site: Site, number: signal.Signals
+) -> None:
+    backed_up(site, "a")
+    given = ("status", "--watch", "--config", str(site.config))
+    with terminal(*given) as (started, ours):
+        assert b"disks/a.img" in shown(ours, b"1 ok")
+        note(site, image_of(site, "new one"))
+        shown(ours, b"new one")
+        started.send_signal(number)
+        rest = shown(ours)
+        assert started.wait(drctl.ENDS_S) == 0
+    assert b"Traceback" not in rest
+    assert b"\x1b[?1049l" in rest, "the terminal is given back"
+
+
+def test_a_watch_needs_a_terminal(site: Site) -> None:
+    backed_up(site, "a")
+    assert site.told("status", "--watch").code == 2
+    assert site.run("status", "--watch").code == 2
+
+
+# ── with a real daemon ──────────────────────────────────────────────────────────────────────────
+
+
+def test_what_a_daemon_does_is_what_status_and_logs_tell(site: Site, tmp_path: Path) -> None:
+    site.image("a.img")
+    with running(site.config, tmp_path / "log") as drd:
+        (done,) = drd.wait_for("run_done")
+        assert drd.stop() == 0
+    (row,) = site.run("status").reply["lineages"]
+    assert (row["name"], row["state"], row["points"]) == ("disks/a.img", "ok", 1)
+    assert row["last_run"]["outcome"] == "done"
+    (run,) = site.run("logs", "disks/a.img").reply["runs"]
+    assert run["seq"] == done["seq"] == 1
+    assert check(site)[0] == 0
