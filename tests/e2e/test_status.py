@@ -2,96 +2,36 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
 import re
-import select
-import signal
-import struct
-import subprocess
-import termios
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from drd.model import Damage, Hold, Image, Outcome, Pause, Proven, RunRecord
-from drd.wiring import House, open_house
+from drd.model import Damage, Hold, Outcome, Proven
 from drd.wiring.clock import now
 from tests.daemon.service import running
-from tests.e2e import drctl
+from tests.e2e.known import (
+    HOUR,
+    POLICIES,
+    backed_up,
+    failed,
+    house_of,
+    image_of,
+    note,
+    note_failure,
+    watched,
+)
 from tests.e2e.site import Site
 
-HOUR = timedelta(hours=1)
-POLICIES = """
-[policy.gold]
-every = "1h"
-rpo = "2h"
-verify = { level = 2, every = "1d" }
-[policy.plain]
-every = "1h"
-rpo = "2h"
-[daemon]
-metrics = ""
-tick = "1s"
-discover_every = "1s"
-"""
 PLUGIN = re.compile(r"DRD (OK|WARNING|CRITICAL|UNKNOWN) - [^|]+( \| [^|]+)?")
 NUMBER = re.compile(r"[a-z_]+=\d+s?(;\d*){0,4}")
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    made = Site(tmp_path / "site").made()
-    made.sources += 'policy = "plain"\n'
-    made.configure(extra=POLICIES)
-    return made
-
-
-@contextmanager
-def house_of(site: Site) -> Iterator[House]:
-    house = open_house(str(site.config))
-    try:
-        yield house
-    finally:
-        house.close()
-
-
-def image_of(site: Site, name: str, **more: object) -> Image:
-    """As a daemon notes it that looks now."""
-    at, label = now(), f"disks/{name}.img"
-    base = Image(f"device:{site.images}/{name}.img", "disks", label, "plain", at, at)
-    return replace(base, **more)  # type: ignore[arg-type] # a test's shorthand
-
-
-def note(site: Site, *images: Image, ticked: datetime | None = None) -> None:
-    """What a daemon leaves behind that looked at *images*."""
-    with house_of(site) as house:
-        house.diary().note_images(images)
-        house.diary().note_tick(ticked or now())
-
-
-def backed_up(site: Site, *names: str) -> None:
-    for name in names:
-        site.image(f"{name}.img")
-    site.backup()
-    note(site, *(image_of(site, name) for name in names))
-
-
-def failed(image: Image, message: str = "no route to host", **more: object) -> RunRecord:
-    at = now()
-    base = RunRecord("ab" * 8, "backup", image.identity, image.label, "disks", "plain", at)
-    ended = replace(base, ended_at=at, outcome=Outcome.FAILED, exit_code=13, code="store")
-    return replace(ended, message=message, **more)  # type: ignore[arg-type] # as above
-
-
-def note_failure(site: Site, run: RunRecord, failures: int = 2) -> None:
-    with house_of(site) as house:
-        house.diary().end_run(run, Pause(run.subject, failures, now() + HOUR, run.code))
+    return watched(tmp_path)
 
 
 def states(site: Site) -> dict[str, str]:
@@ -414,77 +354,6 @@ def test_a_name_that_is_none_names_the_nearest(site: Site) -> None:
     assert answer.code == 10
     assert "disks/a.img" in answer.error["hint"]
     assert answer.reply["runs"] == []
-
-
-# ── a terminal ──────────────────────────────────────────────────────────────────────────────────
-
-
-@contextmanager
-def terminal(*arguments: str, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Drctl with a terminal as standard output."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
-    started = subprocess.Popen(
-        [drctl.PROGRAM, *arguments],
-        stdout=theirs,
-        stderr=subprocess.STDOUT,
-        env={**os.environ, "TERM": "xterm-256color", **environment},
-    )
-    os.close(theirs)
-    try:
-        yield started, ours
-    finally:
-        started.kill()
-        started.wait()
-        os.close(ours)
-
-
-def shown(ours: int, until: bytes | None = None) -> bytes:
-    """What came until then, or until the other end was closed."""
-    seen = bytearray()
-    while until is None or until not in seen:
-        ready, _, _ = select.select([ours], [], [], drctl.ENDS_S)
-        assert ready, f"it hangs: {bytes(seen)!r}"
-        try:
-            data = os.read(ours, 65536)
-        except OSError:  # EIO: the other end was closed
-            return bytes(seen)
-        if not data:
-            return bytes(seen)
-        seen += data
-    return bytes(seen)
-
-
-def test_states_have_colours_on_a_terminal_alone(site: Site) -> None:
-    backed_up(site, "a")
-    given = ("status", "--config", str(site.config))
-    with terminal(*given) as (_, ours):
-        assert b"\x1b[32mok" in shown(ours)
-    with terminal(*given, NO_COLOR="1") as (_, ours):
-        assert b"\x1b" not in shown(ours)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_watch_follows_what_happens_until_it_is_stopped(
-    site: Site, number: signal.Signals
-) -> None:
-    backed_up(site, "a")
-    given = ("status", "--watch", "--config", str(site.config))
-    with terminal(*given) as (started, ours):
-        assert b"disks/a.img" in shown(ours, b"1 ok")
-        note(site, image_of(site, "new one"))
-        shown(ours, b"new one")
-        started.send_signal(number)
-        rest = shown(ours)
-        assert started.wait(drctl.ENDS_S) == 0
-    assert b"Traceback" not in rest
-    assert b"\x1b[?1049l" in rest, "the terminal is given back"
-
-
-def test_a_watch_needs_a_terminal(site: Site) -> None:
-    backed_up(site, "a")
-    assert site.told("status", "--watch").code == 2
-    assert site.run("status", "--watch").code == 2
 
 
 # ── with a real daemon ──────────────────────────────────────────────────────────────────────────
