@@ -26,7 +26,7 @@ LISTS: Final[Mapping[str, tuple[str, ...]]] = {
     "ls": ("lineages",),
     "show": ("points",),
     "restore": ("points",),
-    "verify": ("findings", "points"),
+    "verify": ("findings", "points", "results"),
     "preview": ("decisions",),
     "doctor": ("findings",),
     "snapshots": ("snapshots",),

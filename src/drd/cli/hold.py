@@ -85,8 +85,8 @@ def list_(call: Call, name: str | None) -> Reply:
         reply = Reply(warnings=repository.warnings)
         rows: list[Row] = []
         for found in every_hold(repository, keys):
-            remember(house, repository, found)
-            rows += hold_rows((one.hold for one in found.held), lineages[found.lineage])
+            _remember(house, repository, found)
+            rows += _rows((one.hold for one in found.held), lineages[found.lineage])
         reply.lists["holds"] = rows
         reply.shown = [_line(row) for row in rows]
         if not rows:
@@ -124,18 +124,23 @@ def _told(house: House, repository: Repository, info: PointInfo, changed: Sequen
     from drd.work.lineagekeys import load_keys  # noqa: PLC0415
 
     keys = load_keys(repository, info.lineage)
-    remember(house, repository, holds_of(repository, keys, info.lineage))
+    _remember(house, repository, holds_of(repository, keys, info.lineage))
     reply = Reply(warnings=repository.warnings)
-    reply.lists["holds"] = hold_rows(changed, [info])
+    reply.lists["holds"] = _rows(changed, [info])
     reply.shown = [_line(row) for row in reply.lists["holds"]]
     return reply
 
 
-def remember(house: House, repository: Repository, found: Holds) -> None:
+def _remember(house: House, repository: Repository, found: Holds) -> None:
     """Let the catalogue learn what is held of a lineage."""
+    from drd.work.holds import newest_each  # noqa: PLC0415
+
+    catalogue = house.spare_catalogue()
+    if catalogue is not None:
+        catalogue.note_holds(repository.tenant, found.lineage, newest_each(found.held))
 
 
-def hold_rows(some: Iterable[Hold], points: Sequence[PointInfo]) -> list[Row]:
+def _rows(some: Iterable[Hold], points: Sequence[PointInfo]) -> list[Row]:
     """Holds as the contract lists them; *points* are those of the lineage."""
     at = {one.seq: one for one in points}
     name = points[-1].name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,10 @@ from drd.cli.output import Reply, Row, size
 from drd.errors import UsageError
 
 if TYPE_CHECKING:
+    from drd.core.result import Result
     from drd.core.selectors import Selector
-    from drd.model import PointInfo
+    from drd.model import Json, PointInfo, Proven
+    from drd.ports import Catalogue
     from drd.wiring import House
     from drd.work.repository import Repository
 
@@ -41,10 +44,15 @@ def ls(call: Call, name: str | None, **options: Any) -> Reply:
             owner = set(listing.owners(lineages).values())
             chosen = [one for one in lineages.values() if listing.full_points(one)]
             chosen.sort(key=lambda one: (one[-1].name, one[-1].lineage not in owner))
+            said = _Said(house.spare_catalogue(), repository.tenant)
             reply.lists["lineages"] = [
-                lineage_row(one, current=one[-1].lineage in owner) for one in chosen
+                {**lineage_row(one, current=one[-1].lineage in owner), **said.of(one[-1].lineage)}
+                for one in chosen
             ]
-            reply.shown = [_line(one, current=one[-1].lineage in owner) for one in chosen]
+            reply.shown = [
+                {**_line(one, current=one[-1].lineage in owner), **said.line(one[-1].lineage)}
+                for one in chosen
+            ]
         else:
             found = listing.full_points(named(points, name))
             held = _held(repository, found)
@@ -59,6 +67,52 @@ def ls(call: Call, name: str | None, **options: Any) -> Reply:
         return reply
     finally:
         house.close()
+
+
+class _Said:
+    """What the catalogue knows of holds and proofs: a list of all lineages reads no statements."""
+
+    def __init__(self, catalogue: Catalogue | None, tenant: bytes) -> None:
+        self._proven: dict[bytes, list[Proven]] = {}
+        self._held: Counter[bytes] = Counter()
+        if catalogue is not None:
+            self._held.update(one.lineage for one in catalogue.holds(tenant))
+            for one in catalogue.proven(tenant):
+                self._proven.setdefault(one.lineage, []).append(one)
+
+    def of(self, lineage: bytes) -> Row:
+        """For a program."""
+        proofs = self._proven.get(lineage, [])
+        return {
+            "held_points": self._held[lineage],
+            "proven": [
+                {
+                    "level": one.level,
+                    "seq": one.seq,
+                    "time": shapes.when(one.at),
+                    "ok": one.ok,
+                    "findings": one.findings,
+                    "covered": round(one.covered, 4),
+                }
+                for one in proofs
+            ],
+        }
+
+    def line(self, lineage: bytes) -> Row:
+        """For a person: the highest level that was proven last, and when."""
+        every = self._proven.get(lineage, [])
+        bad = [one for one in every if not one.ok and not _outdone(one, every)]
+        last = max(bad or every, key=lambda one: one.level, default=None)
+        told = "-"
+        if last is not None:
+            share = "" if last.covered == 1 else f", {last.covered:.0%}"
+            told = f"{'DAMAGED, ' if bad else ''}level {last.level}, {last.at:%Y-%m-%d}{share}"
+        return {"held": self._held[lineage], "proven": told}
+
+
+def _outdone(bad: Proven, every: Iterable[Proven]) -> bool:
+    """Whether a later look, at the same level or a higher one, found nothing wrong."""
+    return any(one.ok and one.level >= bad.level and one.at > bad.at for one in every)
 
 
 def _held(repository: Repository, points: Sequence[PointInfo]) -> frozenset[int]:
@@ -144,6 +198,7 @@ def show(call: Call, point: str) -> Reply:
     from drd.model import Role  # noqa: PLC0415
     from drd.work import gaps, listing  # noqa: PLC0415
     from drd.work.holds import holds_of  # noqa: PLC0415
+    from drd.work.results import proofs_of  # noqa: PLC0415
 
     house = call.house()
     try:
@@ -168,6 +223,7 @@ def show(call: Call, point: str) -> Reply:
                 "holds": [
                     {"why": one.why, "by": one.by, "at": shapes.when(one.at)} for one in held
                 ],
+                "proofs": [_proof(one) for one in proofs_of(repository, info.lineage, info.seq)],
                 "facts": dict(info.facts),
             }
         )
@@ -176,6 +232,19 @@ def show(call: Call, point: str) -> Reply:
         return reply
     finally:
         house.close()
+
+
+def _proof(one: Result) -> dict[str, Json]:
+    """What was proven last at one level of a run that looked at the point."""
+    return {
+        "level": one.level,
+        "time": shapes.when(one.at),
+        "ok": one.ok,
+        "findings": one.findings,
+        "packs": one.packs,
+        "packs_needed": one.of,
+        "covered": round(one.covered, 4),
+    }
 
 
 def _flat(row: Mapping[str, object], above: str = "") -> list[tuple[str, object]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,10 +13,13 @@ from drd.errors import DrdError, IntegrityError, NotFoundError, StoppedError, Us
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from drd.cli.recording import Recorder, Wish
     from drd.model import Found, PointInfo
     from drd.ports import Source
+    from drd.wiring import House
     from drd.work.hidden import Hidden
     from drd.work.repository import Repository
+    from drd.work.rotating import Rotation
     from drd.work.verify import Eyes, Proof
 
 SOURCE_LEVEL = 4
@@ -40,42 +43,117 @@ GONE_HINT = (
 @click.option(
     "--level",
     type=click.Choice(["0", "1", "2", "4"]),
-    default="1",
-    show_default=True,
-    help="0 present, 1 hashes, 2 decrypt all, 4 against the source's snapshot.",
+    help="0 present, 1 hashes, 2 decrypt all, 4 against the source's snapshot. Default: 1; with --rotate "
+    "the policy's.",
 )
 @click.option("--all", "every", is_flag=True, help="Every point, not just the newest of each name.")
+@click.option(
+    "--rotate",
+    is_flag=True,
+    help="Of all points those packs whose turn it is: verify = {level, every, coverage} of the policy.",
+)
+@click.option("--policy", default="", help="With --rotate: not the policy of the image's source.")
+@click.option(
+    "--no-record", is_flag=True, help="Do not write the result to the bucket as a signed object."
+)
 @verb
-def verify(call: Call, names: tuple[str, ...], level: str, *, every: bool) -> Reply:
+def verify(call: Call, names: tuple[str, ...], **options: Any) -> Reply:
     """Prove that recovery points are there, whole, readable, or equal to their source."""
+    from drd.cli.recording import DEFAULT_LEVEL, Wish  # noqa: PLC0415
     from drd.model import Role  # noqa: PLC0415
-    from drd.wiring.clock import now  # noqa: PLC0415
     from drd.work import listing  # noqa: PLC0415
     from drd.work.hidden import Hidden  # noqa: PLC0415
-    from drd.work.noting import note_damage  # noqa: PLC0415
 
+    level = None if options["level"] is None else int(options["level"])
+    wish = Wish(level, rotate=options["rotate"], policy=options["policy"])
+    wish.check(names)
     house = call.house(progress="verify")
     try:
         # Not through the cache: what is to be proven is what the bucket has.
         repository = house.repository(Role.VERIFY, cached=False)
-        eyes = house.eyes()
         catalogue = house.spare_catalogue()
         known = catalogue.points(repository.tenant) if catalogue is not None else ()
+        eyes = house.eyes()
         points = listing.known_points(repository, catalogue, pool=eyes.transfers)
         reply = Reply()
         hidden = Hidden(known, points)
+        every = options["every"] or wish.rotate
         chosen = _Chosen(repository, points, hidden, every=every).chosen(names, reply)
-        prover = Prover(house.sources, repository, int(level), eyes)
-        proofs = prove_each(chosen, prover, reply)
-        if catalogue is not None:
-            note_damage(catalogue, repository.tenant, proofs, now=now())
-        proofs = [*_missed(hidden, names, int(level)), *proofs]
+        look = _Look(house, repository, eyes, reply, record=not options["no_record"])
+        proofs = look.at(chosen, wish)
+        proofs = [*_missed(hidden, names, DEFAULT_LEVEL if level is None else level), *proofs]
         _look_besides(repository, points, reply, named=bool(names), chosen=chosen)
         tell(reply, proofs)
         reply.warnings = repository.warnings
         return reply
     finally:
         house.close()
+
+
+class _Look:
+    """A look at points, each at the level that is asked of it, and what is written down of it."""
+
+    def __init__(
+        self, house: House, repository: Repository, eyes: Eyes, reply: Reply, *, record: bool
+    ) -> None:
+        self._house = house
+        self._repository = repository
+        self._eyes = eyes
+        self._reply = reply
+        self._record = record
+
+    def at(self, chosen: Sequence[PointInfo], wish: Wish) -> list[tuple[PointInfo, Proof]]:
+        """Prove *chosen*; those of one level and one rotation in one round."""
+        from drd.cli.recording import Plans  # noqa: PLC0415
+
+        plans = Plans(wish, self._house.config)
+        groups: dict[tuple[int, Rotation | None], list[PointInfo]] = {}
+        for info in chosen:
+            groups.setdefault(plans.of(info), []).append(info)
+        proofs: list[tuple[PointInfo, Proof]] = []
+        for (level, rotation), some in groups.items():
+            if not any(isinstance(one, StoppedError) for one in self._reply.errors):
+                proofs += self._round(some, level, rotation)
+        return proofs
+
+    def _round(
+        self, some: Sequence[PointInfo], level: int, rotation: Rotation | None
+    ) -> list[tuple[PointInfo, Proof]]:
+        from drd.cli.recording import turns  # noqa: PLC0415
+        from drd.wiring.clock import now  # noqa: PLC0415
+        from drd.work.noting import note_damage  # noqa: PLC0415
+
+        house, repository, reply = self._house, self._repository, self._reply
+        prover = Prover(house.sources, repository, level, self._eyes)
+        began = now()
+        rotated = {}
+        if rotation is not None:
+            planned = turns(
+                repository, some, prover.round, rotation=rotation, when=began, reply=reply
+            )
+            some = [one for one in some if one.lineage in planned]
+            rotated = {lineage: (turn, rotation) for lineage, turn in planned.items()}
+        proofs = prove_each(some, prover, reply)
+        catalogue = house.spare_catalogue()
+        if catalogue is not None:
+            note_damage(catalogue, repository.tenant, proofs, now=now())
+        looked = {(info.lineage, info.seq) for info, _ in proofs}
+        missed = {one.lineage for one in some if (one.lineage, one.seq) not in looked}
+        finished = {one.lineage for one in some} - missed - prover.cut
+        self._recorder().record(
+            proofs, prover.round, began, finished=finished, rotated=rotated, reply=reply
+        )
+        return proofs
+
+    def _recorder(self) -> Recorder:
+        import os  # noqa: PLC0415
+
+        from drd.cli.recording import Recorder  # noqa: PLC0415
+        from drd.wiring.person import caller  # noqa: PLC0415
+        from drd.work.results import Scribe  # noqa: PLC0415
+
+        scribe = Scribe(caller(), os.urandom) if self._record else None
+        return Recorder(self._repository, self._house.spare_catalogue(), scribe)
 
 
 def _missed(hidden: Hidden, names: Sequence[str], level: int) -> Iterator[tuple[PointInfo, Proof]]:
@@ -245,7 +323,8 @@ class Prover:
 
         self._sources = sources
         self._level = level
-        self._round = Round(repository, level, eyes)
+        self.round = Round(repository, level, eyes)
+        self.cut: set[bytes] = set()
         self._found: dict[str, Sequence[Found]] = {}
         self._unasked: dict[str, DrdError] = {}
 
@@ -253,20 +332,24 @@ class Prover:
         """Look at one point."""
         from drd.work import verify as verifying  # noqa: PLC0415
 
-        opened = self._round.open(info)
+        opened = self.round.open(info)
         name = f"{info.name}@{info.seq}"
         if self._level != SOURCE_LEVEL:
-            return verifying.verify_objects(opened, self._round, point=name)
+            return verifying.verify_objects(opened, self.round, point=name)
         source, found = self._source_of(info)
-        return verifying.verify_source(opened, source, found, self._round, point=name)
+        return verifying.verify_source(opened, source, found, self.round, point=name)
 
     def cut_short(self, info: PointInfo) -> Iterator[Proof]:
-        """What was found wrong of a point whose ``prove`` raised: it proves nothing else."""
+        """What was found wrong of a point whose ``prove`` raised: it proves nothing else. Its lineage is
+        in ``cut`` from then on.
+        """
         from drd.work.verify import Proof  # noqa: PLC0415
 
-        findings = self._round.take()
+        self.cut.add(info.lineage)
+        findings = self.round.take()
         if findings:
-            yield Proof(f"{info.name}@{info.seq}", self._level, 0, 0, findings)
+            name = f"{info.name}@{info.seq}"
+            yield Proof(name, self._level, 0, 0, findings, whole=False)
 
     def _source_of(self, info: PointInfo) -> tuple[Source, Found]:
         """The image that a point was made of; the source that had it then is asked first.
@@ -301,6 +384,8 @@ class Prover:
 
 def tell(reply: Reply, proven: Sequence[tuple[PointInfo, Proof]]) -> None:
     """Put what was *proven*, and what was found wrong, into *reply*: damage before all other errors."""
+    from drd.cli.recording import told  # noqa: PLC0415
+
     proofs = [proof for _, proof in proven]
     reply.lists["findings"] = [
         {
@@ -314,11 +399,12 @@ def tell(reply: Reply, proven: Sequence[tuple[PointInfo, Proof]]) -> None:
         for finding in proof.findings
     ]
     reply.lists["points"] = [_proof(info, proof) for info, proof in proven]
+    results = reply.lists.setdefault("results", [])
     reply.shown = [
         {
             "point": proof.point,
             "level": proof.level,
-            "proven": MEANING[proof.level] if not proof.findings else "NOT PROVEN",
+            "proven": _meaning(proof) or "NOT PROVEN",
             "looked at": size(proof.bytes),
             "findings": len(proof.findings),
         }
@@ -329,6 +415,7 @@ def tell(reply: Reply, proven: Sequence[tuple[PointInfo, Proof]]) -> None:
         for proof in proofs
         for finding in proof.findings
     ]
+    reply.text += told(results)
     if not proofs and not reply.errors:
         reply.text.append("no recovery points yet: nothing was proven")
     bad = [proof for proof in proofs if proof.findings]
@@ -349,6 +436,13 @@ def tell(reply: Reply, proven: Sequence[tuple[PointInfo, Proof]]) -> None:
         reply.forced_exit = StoppedError.exit_code
 
 
+def _meaning(proof: Proof) -> str:
+    """What was proven; nothing where something was found wrong."""
+    if proof.findings:
+        return ""
+    return MEANING[proof.level] + ("" if proof.whole else ", of the packs of this turn")
+
+
 def _proof(info: PointInfo, proof: Proof) -> Row:
     return {
         "point": proof.point,
@@ -356,7 +450,7 @@ def _proof(info: PointInfo, proof: Proof) -> Row:
         "name": info.name,
         "seq": info.seq,
         "level": proof.level,
-        "proven": MEANING[proof.level] if not proof.findings else "",
+        "proven": _meaning(proof),
         "ok": not proof.findings,
         "objects": proof.objects,
         "bytes": proof.bytes,

@@ -33,6 +33,8 @@ SEALED: Final = b"stmt"
 DOMAIN: Final = b"drd1 statement"
 HOST: Final = "host"
 PRUNE: Final = "prune"
+VERIFIER: Final = "verifier"
+RESULT: Final = "result"
 KEEPING: Final = frozenset({"hold", "spared"})
 """Kinds that can only keep data (rule 4)."""
 _KIND_BYTES: Final = 8
@@ -190,11 +192,18 @@ def verify(shut: Shut, trust: Trust, *, scope: Scope, key: str) -> None:
     if statement.scope != scope or statement.key != key:
         raise IntegrityError("a statement lies under another name than its own", about=key)
     verify_signature(shut.signer, shut.signed, shut.signature)
-    by = may_sign(trust, shut.signer, role_of(trust, statement), scope.tenant)
+    role = VERIFIER if _by_verifier(trust, shut) else role_of(trust, statement)
+    by = may_sign(trust, shut.signer, role, scope.tenant)
     if not by.valid_at(statement.at):
         raise IntegrityError("a statement was signed outside its key's time of validity", about=key)
     if by.revoked_at is not None and statement.kind not in KEEPING:
         raise IntegrityError("a statement was signed by a revoked key", about=key)
+
+
+def _by_verifier(trust: Trust, shut: Shut) -> bool:
+    """Results are said by who verified: a key of role ``verifier``, or a host's."""
+    signer = trust.keys.get(shut.signer)
+    return shut.statement.kind == RESULT and signer is not None and VERIFIER in signer.roles
 
 
 def role_of(trust: Trust, statement: Statement) -> str:

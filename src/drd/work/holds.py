@@ -28,7 +28,7 @@ from drd.errors import (
     UsageError,
 )
 from drd.model import Hold, ObjectVersion, PointInfo, PointKind
-from drd.ports import Now, Random
+from drd.ports import Catalogue, Now, Random
 from drd.work.history import read_manifest
 from drd.work.lineagekeys import LineageKeys, load_keys
 from drd.work.repository import Repository
@@ -268,3 +268,13 @@ def _words(repository: Repository, keys: LineageKeys | None, shut: Shut) -> tupl
 def newest_each(holds: Sequence[Held]) -> list[Hold]:
     """One hold for each point that has any, the newest: what a catalogue remembers."""
     return list({one.hold.seq: one.hold for one in holds}.values())
+
+
+def learn_holds(
+    repository: Repository, catalogue: Catalogue, lineages: Mapping[bytes, LineageKeys | None]
+) -> None:
+    """Make *catalogue* know what is held of *lineages*, and what is not any more."""
+    found = {one.lineage: newest_each(one.held) for one in every_hold(repository, lineages)}
+    known = {one.lineage for one in catalogue.holds(repository.tenant)}
+    for lineage in lineages.keys() & (found.keys() | known):
+        catalogue.note_holds(repository.tenant, lineage, found.get(lineage, []))

@@ -42,7 +42,8 @@ def weigh(before: Damage | None, proofs: Sequence[Proven], *, now: datetime) -> 
     if before is not None:
         newest = max(newest, before.seq)
     level = max(before.level if before else 0, proof.level if proof else 0)
-    if any(info.seq >= newest and one.level >= level and not harm(one) for info, one in proofs):
+    sound = [(info.seq, one.level) for info, one in proofs if one.whole and not harm(one)]
+    if any(seq >= newest and of >= level for seq, of in sound):
         return None
     if proof is None:
         return before

@@ -19,7 +19,7 @@ level 1 on they are the ones that it names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Final
@@ -84,6 +84,8 @@ class Proof:
     objects: int
     bytes: int
     findings: tuple[Finding, ...]
+    whole: bool = True
+    """False when only some of the point's packs were looked at: the turn of a rotating coverage."""
     hint: str = "restore another point, or this one with --best-effort"
 
 
@@ -109,6 +111,10 @@ class Round:
         self.level, self.eyes = level, eyes
         self.rolls = RollCheck(repository, eyes.transfers, hashes=level > 0, ahead=eyes.ahead)
         self.known: dict[tuple[object, ...], str] = {}
+        self.keys: dict[bytes, LineageKeys] = {}
+        self.turns: dict[bytes, frozenset[bytes]] = {}
+        self._looked: dict[bytes, set[bytes]] = {}
+        self._needed: dict[bytes, set[bytes]] = {}
         self.findings: list[Finding] = []
         self._repository = repository
         self._held: tuple[LineageKeys, Shelf] | None = None
@@ -117,11 +123,28 @@ class Round:
         """A point with the tables that it shares with those before it."""
         held = self._held
         if held is None or held[0].scope.lineage != info.lineage:
-            keys = load_keys(self._repository, info.lineage)
+            keys = self.keys[info.lineage] = load_keys(self._repository, info.lineage)
             held = self._held = (keys, Shelf(self._repository.store, keys))
         keys, shelf = held
         point = open_point(read_manifest(self._repository, info.lineage, info.seq), keys)
         return OpenedPoint(self._repository, keys, point, shelf=shelf)
+
+    def due(self, lineage: bytes, wanted: Sequence[Needed]) -> list[Needed]:
+        """What of *wanted* is to be looked at: all of it, or the packs whose turn it is (``turns``), and
+        every table.
+        """
+        turn = self.turns.get(lineage)
+        return [one for one in wanted if turn is None or one.row is None or one.row.pack_id in turn]
+
+    def count(self, lineage: bytes, wanted: Sequence[Needed], looked: Sequence[Needed]) -> None:
+        """A look at a point came to its end."""
+        for found, some in ((self._needed, wanted), (self._looked, looked)):
+            ids = {one.row.pack_id for one in some if one.row is not None}
+            found.setdefault(lineage, set()).update(ids)
+
+    def packs_of(self, lineage: bytes) -> tuple[int, int]:
+        """Packs of a lineage that were looked at, of how many that its points needed."""
+        return len(self._looked.get(lineage, ())), len(self._needed.get(lineage, ()))
 
     def take(self) -> tuple[Finding, ...]:
         """What was found wrong of the point under way until now; with it the look at the point ends."""
@@ -188,17 +211,21 @@ def verify_objects(opened: OpenedPoint, now: Round, *, point: str) -> Proof:
         look = now.look(*_check_of(level, opened))
     except IntegrityError as error:
         return Proof(point, level, 0, 0, (Finding(point, error.about, error.message),))
-    total = sum(one.size for one in wanted)
+    lineage = opened.keys.scope.lineage
+    due = now.due(lineage, wanted)
+    total = sum(one.size for one in due)
     done = 0
     now.findings += _roll_findings(opened, now.rolls, point)
-    results = ordered(eyes.transfers, look, wanted, ahead=eyes.ahead)
-    for one, what in zip(wanted, results, strict=True):
+    results = ordered(eyes.transfers, look, due, ahead=eyes.ahead)
+    for one, what in zip(due, results, strict=True):
         if what:
             now.findings.append(Finding(point, one.key, what))
         done += one.size
         eyes.report(Progress("verify", done, total))
     _try_own_slot(opened)
-    return Proof(point, level, len(wanted), total if level else 0, now.take())
+    now.count(lineage, wanted, due)
+    whole = len(due) == len(wanted)
+    return Proof(point, level, len(due), total if level else 0, now.take(), whole=whole)
 
 
 def _try_own_slot(opened: OpenedPoint) -> None:
