@@ -4,7 +4,7 @@ BIN := .venv/bin
 CODE := $(wildcard src tests lab tools benchmarks reader)
 LAB ?= .lab
 WORKERS ?= -n 2 --dist loadfile
-.PHONY: run demo lab test cover check format bench docs wheel lock servers
+.PHONY: run demo lab test cover check format bench docs wheel deb lock servers
 
 run: .venv/made                     ## start what a user starts
 	$(BIN)/drctl --help
@@ -29,8 +29,8 @@ bench: servers
 	$(BIN)/python -m benchmarks $(ARGS)
 docs: .venv/made
 	$(BIN)/python tools/check_links.py
-wheel: .venv/made                   ## the wheel, and beside it its bill of materials
-	tools/wheel.sh
+wheel deb: .venv/made               ## the wheel and its bill of materials; the Debian package
+	tools/$@.sh
 lock:                               ## pin anew; ARGS="--upgrade-package NAME"
 	tools/lock.sh $(ARGS)
 servers: .venv/made

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from drd.config import S3, read_credentials
+from drd.config import S3, Keys, key_credential, read_credentials
 from drd.config.credentials import MAX_BYTES
 from drd.errors import ConfigError
 
@@ -114,3 +114,42 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         assert caught.value.exit_code == 2
         told = "".join(traceback.format_exception(caught.value, chain=True))
         assert "hidden" not in told
+
+
+# ── one configuration for the unit and for the command line ────────────────────────────────────
+def test_a_credential_goes_before_the_file_beside_it_in_a_unit(tmp_path: Path) -> None:
+    (tmp_path / "s3.secret").write_text("on-disk")
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "drd_s3.secret").write_text("given")
+    s3 = S3(
+        endpoint=ENDPOINT,
+        access_key_env="ACCESS",
+        secret_key_file=tmp_path / "s3.secret",
+        secret_key_credential="drd_s3.secret",
+    )
+    unit = {"ACCESS": "a", "CREDENTIALS_DIRECTORY": str(tmp_path / "given")}
+    assert read_credentials(s3, unit).secret_key == "given"
+    assert read_credentials(s3, {"ACCESS": "a"}).secret_key == "on-disk"
+    (tmp_path / "given" / "drd_s3.secret").unlink()
+    with pytest.raises(ConfigError, match="no such file"):
+        read_credentials(s3, unit)
+
+
+def test_an_empty_name_beside_a_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="empty secret_key_credential"):
+        S3(
+            endpoint=ENDPOINT,
+            access_key_env="ACCESS",
+            secret_key_file=tmp_path,
+            secret_key_credential="",
+        )
+
+
+def test_the_key_file_is_a_credential_in_a_unit_alone(tmp_path: Path) -> None:
+    keys = Keys(file=Path("/etc/drd/repository.key"), file_credential="drd_repository.key")
+    unit = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert key_credential(keys, unit) == tmp_path / "drd_repository.key"
+    assert key_credential(keys, {}) is None
+    assert key_credential(Keys(file=Path("k")), unit) is None
+    with pytest.raises(ConfigError, match="no name of a credential"):
+        key_credential(Keys(file=Path("k"), file_credential="../k"), unit)

@@ -47,7 +47,7 @@ def test_the_example_is_right_with_every_key_that_it_comments_out(tmp_path: Path
     shown, whole = load_config(EXAMPLE), load_config(tmp_path / "drd.toml")
     # What stands there commented out is the default, but for what has none to show.
     free = {"ca_bundle", "keyring", "workers", "policy", "state_dir", "session_token_file"}
-    free |= {"spread", "limits", "textfile", "lease_pool", "blackout", "pruner"}
+    free |= {"spread", "limits", "textfile", "lease_pool", "blackout", "pruner", "file_credential"}
     assert _differences(shown, whole) <= free
 
 

@@ -8,13 +8,14 @@
 ``loading``      from the file to a ``Config``, or to an error that says where and what instead
 """
 
-from drd.config.credentials import Credentials, read_credentials
+from drd.config.credentials import Credentials, key_credential, read_credentials
 from drd.config.loading import load_config
 from drd.config.policies import Daemon, KeepCounts, Limits, Policy, Prune, VerifyPlan
 from drd.config.sections import (
     S3,
     Config,
     DeviceSource,
+    Keys,
     Principal,
     RbdSource,
     Repository,
@@ -28,6 +29,7 @@ __all__ = [
     "Daemon",
     "DeviceSource",
     "KeepCounts",
+    "Keys",
     "Limits",
     "Policy",
     "Principal",
@@ -36,6 +38,7 @@ __all__ = [
     "Repository",
     "SourceConfig",
     "VerifyPlan",
+    "key_credential",
     "load_config",
     "read_credentials",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from drd.config.sections import Principal
+from drd.config.sections import Keys, Principal
 from drd.errors import ConfigError
 
 MAX_BYTES: Final = 65536
@@ -47,6 +47,22 @@ def read_credentials(
     )
 
 
+def given_by_systemd(environment: Mapping[str, str]) -> bool:
+    """Whether this process was given credentials (systemd.exec(5), LoadCredential=)."""
+    return bool(environment.get("CREDENTIALS_DIRECTORY"))
+
+
+def key_credential(keys: Keys, environment: Mapping[str, str]) -> Path | None:
+    """The key file as systemd hands it to this process; None where ``keys.file`` is to be read.
+
+    Raises:
+        ConfigError: what the configuration names is no name of a credential.
+    """
+    if keys.file_credential is None or not given_by_systemd(environment):
+        return None
+    return _in_folder(keys.file_credential, environment, "keys.file")
+
+
 def _read(principal: Principal, key: str, environment: Mapping[str, str], table: str) -> str:
     file: Path | None = getattr(principal, f"{key}_file")
     variable: str | None = getattr(principal, f"{key}_env")
@@ -60,7 +76,7 @@ def _read(principal: Principal, key: str, environment: Mapping[str, str], table:
                 hint="set it, or use a file or a systemd credential",
             )
         return _checked(environment[variable], f"the variable {variable}", f"{where}_env")
-    if credential is not None:
+    if credential is not None and (file is None or given_by_systemd(environment)):
         return read_secret(_in_folder(credential, environment, where), f"{where}_credential")
     return read_secret(file or Path(), f"{where}_file")
 

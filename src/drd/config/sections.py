@@ -36,7 +36,10 @@ SYSTEM_STATE: Final = Path("/var/lib/drd")
 
 
 class Principal(Section):
-    """Where the two keys of an S3 principal are to be found, and a token if needed."""
+    """Where the two keys of an S3 principal are to be found, and a token if needed.
+
+    A credential may stand beside a file: it counts where systemd gave this process credentials.
+    """
 
     KEYS: ClassVar[tuple[str, ...]] = ("access_key", "secret_key")
     AT_WILL: ClassVar[tuple[str, ...]] = ("session_token",)
@@ -56,12 +59,14 @@ class Principal(Section):
     def _one_place_each(self) -> Self:
         for key in (*self.KEYS, *self.AT_WILL):
             named = self.named(key)
-            if len(named) > 1 or (not named and key in self.KEYS):
+            beside = named == [f"{key}_file", f"{key}_credential"]
+            if (len(named) > 1 and not beside) or (not named and key in self.KEYS):
                 told = "names " + " and ".join(named) if named else "does not say where a key is"
                 places = ", ".join(f"{key}_{place}" for place in self.PLACES)
                 raise ValueError(f"{told}: it needs exactly one of {places}")
-            if named and getattr(self, named[0]) == "":
-                raise ValueError(f"has an empty {named[0]}")
+            for one in named:
+                if getattr(self, one) == "":
+                    raise ValueError(f"has an empty {one}")
         return self
 
     def named(self, key: str) -> list[str]:
@@ -99,9 +104,13 @@ class Repository(Section):
 
 
 class Keys(Section):
-    """``[keys]``: the key file, and further holders by their public halves."""
+    """``[keys]``: the key file, and further holders by their public halves.
+
+    *file_credential* goes before *file* where systemd gave this process credentials.
+    """
 
     file: FilePath
+    file_credential: str | None = Field(default=None, min_length=1)
     recovery: Recipients = ()
 
 

@@ -14,13 +14,18 @@ from drd.model import Role
 from drd.ports import KeyRing
 
 
-def open_key(path: Path, role: Role, *, age_recipients: Sequence[str] = ()) -> KeyRing:
+def open_key(
+    path: Path, role: Role, *, age_recipients: Sequence[str] = (), credential: bool = False
+) -> KeyRing:
     """The ring in *path*: a key file, or an age identity file.
 
     Args:
         path: the file. A key file must be its owner's alone; an age identity file need not.
         role: what this process is.
         age_recipients: further holders, for a key file.
+        credential: it lies in the folder that systemd made for this unit alone. Then owner and mode
+            are systemd's: an access list for the unit's user shows as mode 0440 (systemd 252, where the
+            folder's file system has such lists).
 
     Raises:
         KeyAccessError: it is not there, or is neither of both.
@@ -29,7 +34,8 @@ def open_key(path: Path, role: Role, *, age_recipients: Sequence[str] = ()) -> K
     text = read_text(path, WHAT)
     if any(line.strip().startswith(IDENTITY_PREFIX) for line in text.splitlines()):
         return AgeRing(parse_identities(text, about=str(path)), role)
-    file = decode_key_file(read_private(path, WHAT), about=str(path))
+    secret = text if credential else read_private(path, WHAT)
+    file = decode_key_file(secret, about=str(path))
     return KeyFileRing(file, role, age_recipients=age_recipients)
 
 

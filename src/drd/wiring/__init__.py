@@ -19,7 +19,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from drd import __version__
-from drd.config import Config, RbdSource, load_config, read_credentials
+from drd.config import Config, RbdSource, key_credential, load_config, read_credentials
 from drd.core.address import FileAddress, parse_address
 from drd.errors import ConfigError, IntegrityError, NotFoundError, RefusedError, StoreError
 from drd.keys.opening import open_key, open_sheet
@@ -195,7 +195,10 @@ class House(HostState):
         if self._sheet is not None:
             return open_sheet(self._sheet, role)
         keys = self.need_config().keys
-        return open_key(keys.file, role, age_recipients=keys.recovery)
+        given = key_credential(keys, os.environ)
+        return open_key(
+            given or keys.file, role, age_recipients=keys.recovery, credential=given is not None
+        )
 
     def repository(self, role: Role, *, cached: bool = True) -> Repository:
         """The open repository.

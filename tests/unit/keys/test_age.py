@@ -161,3 +161,15 @@ def test_files_that_are_neither(tmp_path: Path) -> None:
     (tmp_path / "three").chmod(0o644)
     with pytest.raises(ConfigError):
         open_key(tmp_path / "three", Role.RESTORE)
+
+
+def test_a_credential_is_systemds_whoever_may_read_it(tmp_path: Path) -> None:
+    """An access list for the unit's user shows as 0440; the folder is that unit's alone."""
+    file = make_key_file(
+        Belonging(bytes(16), bytes(16), bytes(32), None), lambda length: bytes([7] * length)
+    )
+    write_key_file(tmp_path / "key", file)
+    (tmp_path / "key").chmod(0o440)
+    assert isinstance(open_key(tmp_path / "key", Role.BACKUP, credential=True), KeyFileRing)
+    with pytest.raises(ConfigError, match="open to others"):
+        open_key(tmp_path / "key", Role.BACKUP)
