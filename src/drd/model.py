@@ -301,6 +301,13 @@ class Head:
     points: int
     oldest_at: datetime
 
+    @property
+    def as_of(self) -> datetime:
+        """When it was made, as far as clocks can be trusted: by its source's clock, and not after it
+        was committed by that of the host. A source whose clock is ahead must not hold back slots.
+        """
+        return min(self.point_at, self.committed_at)
+
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:

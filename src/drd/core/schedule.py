@@ -55,9 +55,9 @@ class Rhythm:
 class Wanted:
     """One image that a policy covers.
 
-    *newest* is the time of its newest full point. *paused_until* is the end of the pause after its last
-    run, which failed; None when that did not fail. *slow*: it has no full point, or the last run took
-    long. *asked*: somebody wants it now.
+    *newest* is when its newest full point was made (``Head.as_of``). *paused_until* is the end of the
+    pause after its last run, which failed; None when that did not fail. *slow*: it has no full point, or
+    the last run took long. *asked*: somebody wants it now.
     """
 
     identity: str
@@ -131,6 +131,16 @@ def next_slot(rhythm: Rhythm, identity: str, after: datetime) -> datetime:
         raise ValueError("a rhythm without interval and cron line has no slots")
     by = timedelta(seconds=_spread(rhythm, identity))
     return cron.next_slot(rhythm.cron, rhythm.zone, after - by) + by
+
+
+def interval(rhythm: Rhythm, identity: str, now: datetime) -> int | None:
+    """Seconds from the newest slot to the next; None for a rhythm that has none."""
+    if rhythm.every is not None:
+        return rhythm.every
+    if rhythm.cron is None:
+        return None
+    slot = newest_slot(rhythm, identity, now)
+    return round((next_slot(rhythm, identity, slot) - slot).total_seconds())
 
 
 def due_slot(
@@ -252,26 +262,19 @@ def _end_of_pause(one: Wanted, rules: Rules, now: datetime) -> datetime:
     until = one.paused_until
     if until is None or until <= now:
         return now
-    longest = max(_interval(one, now), _IDLE.total_seconds()) * (1 + _JITTER)
-    if (until - now).total_seconds() > longest:
+    longest = max(interval(one.rhythm, one.identity, now) or 0, _IDLE.total_seconds())
+    if (until - now).total_seconds() > longest * (1 + _JITTER):
         return now
     return blackout.free_from(rules.blackout, rules.zone, until)
 
 
-def _interval(one: Wanted, now: datetime) -> float:
-    """Seconds from the newest slot to the next."""
-    if one.rhythm.every is not None:
-        return one.rhythm.every
-    slot = newest_slot(one.rhythm, one.identity, now)
-    return (next_slot(one.rhythm, one.identity, slot) - slot).total_seconds()
-
-
 def _lateness(one: Wanted, now: datetime) -> float:
     """How many intervals ago the first slot was that an image has no point for."""
-    if one.newest is None or not _has_slots(one.rhythm):
+    between = interval(one.rhythm, one.identity, now)
+    if one.newest is None or between is None:
         return _UNSEEN
     missed = next_slot(one.rhythm, one.identity, min(one.newest, now))
-    return max((now - missed).total_seconds() / _interval(one, now), 0.0)
+    return max((now - missed).total_seconds() / between, 0.0)
 
 
 def _note_next(next_run: dict[str, datetime], one: Wanted, rules: Rules, now: datetime) -> None:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from drd.config import Config, Policy
-from drd.core.schedule import Rhythm, Wanted
+from drd.core.schedule import Rhythm, Wanted, interval
 from drd.core.standing import newest_heads
 from drd.model import Head, Image, Pause, RunRecord
 from drd.ports import Diary
@@ -102,7 +102,7 @@ class Board:
                 identity=identity,
                 source=image.source,
                 rhythm=rhythm_of(policy),
-                newest=head.point_at if head else None,
+                newest=head.as_of if head else None,
                 paused_until=self._paused_until(identity, now),
                 slow=head is None or (last is not None and last.seconds > slow_after),
                 asked=identity in self.asked,
@@ -112,6 +112,14 @@ class Board:
         pause, hold_off = self.pauses.get(identity), self.holds_off.get(identity)
         waits = hold_off if hold_off is not None and hold_off > now else None
         return max((one for one in (pause and pause.until, waits) if one), default=None)
+
+    def longest_pause(self, subject: str, now: datetime) -> int:
+        """Seconds: as configured, and of an image no more than the interval of its policy."""
+        most, image = self.config.daemon.backoff_max, self.images.get(subject)
+        policy = self.policy_of(image) if image else None
+        if policy is None:
+            return most
+        return min(most, interval(rhythm_of(policy), subject, now) or most)
 
     # ── runs ──────────────────────────────────────────────────────────────────────────────────
     def note_end(self, record: RunRecord, pause: Pause | None, head: Head | None) -> None:

@@ -298,16 +298,15 @@ class Loop:
             wait = max(BUSY_AGAIN_S, self.config.daemon.lease_ttl // 2)
             self.board.holds_off[record.subject] = now + timedelta(seconds=wait)
         say_end(self._desk.log, one, record, pause, now=now)
-        self.board.note_end(record, pause, one.head(record.subject))
+        self.board.note_end(record, pause, one.head(record.subject, now))
 
     def _pause(self, record: RunRecord, now: datetime) -> Pause | None:
         """How long to leave the image of a run that failed alone; None when it did not fail."""
         if record.outcome is None or not record.outcome.is_failure:
             return None
-        failures, daemon = self.board.failures_of(record.subject) + 1, self.config.daemon
-        seconds = schedule.pause(
-            record.subject, failures, first=daemon.backoff, longest=daemon.backoff_max
-        )
+        failures, first = self.board.failures_of(record.subject) + 1, self.config.daemon.backoff
+        longest = self.board.longest_pause(record.subject, now)
+        seconds = schedule.pause(record.subject, failures, first=first, longest=longest)
         until = now + timedelta(seconds=seconds)
         return Pause(record.subject, failures, until, record.code, record.message)
 

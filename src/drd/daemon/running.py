@@ -78,8 +78,8 @@ class Running:
         how = f"died of signal {-status}" if status < 0 else f"ended with {status}"
         return Outcome.CRASHED, "crashed", f"the process of the run {how}, and said nothing"
 
-    def head(self, identity: str) -> Head | None:
-        """The newest point of the image, when the run made or found one."""
+    def head(self, identity: str, now: datetime) -> Head | None:
+        """The newest point of the image, when the run made or found one (until *now*)."""
         point_at = text(self.result, "point_at")
         if not point_at:
             return None
@@ -90,7 +90,7 @@ class Running:
             identity=identity,
             seq=number(self.result, "seq"),
             point_at=at,
-            committed_at=at,
+            committed_at=min(at, now),
             size=number(self.result, "size"),
             points=1,
             oldest_at=at,

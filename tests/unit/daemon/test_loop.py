@@ -66,6 +66,27 @@ def test_the_loop_asks_to_be_woken_at_the_next_slot() -> None:
     assert slot <= stage.woken[-1] <= slot + timedelta(seconds=1)
 
 
+@pytest.mark.parametrize("ahead", [600, 3600, 90_000])
+def test_a_source_whose_clock_is_ahead_has_each_slot_served_once(ahead: int) -> None:
+    stage = Stage().begun("a")
+    for hour in range(4):
+        job = stage.under_way()["vms/a"]
+        dated = (stage.at + timedelta(seconds=ahead)).isoformat()
+        stage.ends(job, outcome="done", point_at=dated, lineage="0a" * 16, seq=hour + 1, size=1)
+        assert not stage.under_way(), "no sooner because the point is of the future"
+        stage.passes(HOUR)
+        assert list(stage.under_way()) == ["vms/a"], "no later either"
+
+
+def test_no_pause_is_longer_than_the_interval_of_its_image() -> None:
+    config = CONFIG.replace('every = "1h"', 'every = "5m"').replace(
+        "workers = 2", 'workers = 2\nbackoff = "1h"\nbackoff_max = "1d"'
+    )
+    stage = Stage(config).begun("a")
+    fails(stage, "vms/a")
+    assert stage.said("run_failed")[-1]["pause_s"] <= 300 * 1.2
+
+
 def test_failures_pause_one_image_alone_and_longer_each_time() -> None:
     stage = Stage().begun("a")
     pauses = []

@@ -17,12 +17,12 @@ from drd.errors import (
     SourceError,
     StoreError,
 )
-from drd.model import IMAGE_GEOMETRY, Changed, Found, Json
+from drd.model import IMAGE_GEOMETRY, BackupResult, Changed, Found, Json, PointInfo
 from drd.testing.fakes import MemoryCatalogue, MemoryLease, MemoryRing
 from drd.testing.mortal import Life, MortalSource
 from drd.testing.repository import SMALL
 from drd.testing.stores import FaultyStore
-from drd.work.backup import find_lineage
+from drd.work.backup import backup_unless, find_lineage
 from drd.work.making import snapshot_facts, snapshot_of
 from tests.unit.work.world import BLOCK, CELL, IMAGE, Process, World, fill
 
@@ -59,6 +59,21 @@ def test_a_source_whose_clock_went_back_is_refused(world: World) -> None:
     assert unchanged(world) == before
     world.source._now = clock
     assert world.backup().seq == 2
+
+
+def test_a_slot_is_served_by_a_point_of_it_and_not_by_one_that_is_dated_ahead(world: World) -> None:
+    """The worker decides last: what its source dates two hours ahead serves no slot to come."""
+    world.source._now = lambda: world.clock.at + timedelta(hours=2)
+
+    def run(since: timedelta) -> BackupResult | PointInfo:
+        worker, slot = world.process(), world.clock.at + since
+        return backup_unless(worker.bench, worker.source, world.source.found(IMAGE), since=slot)
+
+    assert isinstance(run(timedelta(0)), BackupResult)
+    assert isinstance(run(-timedelta(minutes=1)), PointInfo)
+    world.clock.at += timedelta(hours=1)
+    assert isinstance(run(timedelta(0)), BackupResult)
+    assert len(world.full()) == 3
 
 
 def test_a_store_that_hides_the_newest_point_stops_the_writer(world: World) -> None:
