@@ -394,7 +394,7 @@ def test_a_lineage_that_is_busy(filled: Site) -> None:
         house.close()
     assert answer.code == 3
     assert [one["name"] for one in answer.points] == ["disks/b.img"]
-    assert answer.error["code"] == "refused"
+    assert answer.error["code"] == "busy"
     assert answer.error["object"] == "disks/a.img"
     assert filled.run("backup").code == 0
 

@@ -42,6 +42,26 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
+def breakable(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """Ceph and MinIO that may be stopped and killed: never those of a lab that is left running."""
+    if not os.environ.get("DRD_LAB"):
+        own: Lab = request.getfixturevalue("lab")
+        own.start_ceph()
+        own.start_minio()
+        yield own
+        return
+    base = os.environ.get("TMPDIR", "/var/tmp")  # noqa: S108 - mkdtemp makes a private one in it
+    own = Lab(Path(tempfile.mkdtemp(prefix="drdlab-", dir=base)))
+    command = [sys.executable, "-m", "lab", "guard", str(own.folder)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True
+    ) as guard:
+        own.up(rgw=False)
+        yield own
+        guard.communicate(timeout=GONE_S)
+
+
+@pytest.fixture(scope="session")
 def ceph(lab: Lab) -> Ceph:
     """A real cluster: `conf`, `fsid`, `pool`, `data_pool`, `rbd(...)`, `command(...)`."""
     return lab.start_ceph()

@@ -20,6 +20,9 @@ from drd.errors import BusyError, ConfigError
 class Kept:
     """A lease of this host: the kernel takes it from nobody who lives."""
 
+    def heed(self) -> None:
+        """It is still held."""
+
     def check(self) -> None:
         """It is still held."""
 

@@ -7,10 +7,18 @@ from typing import Protocol
 
 
 class Held(Protocol):
-    """A lease that is held."""
+    """A lease that is held. What is lost stays lost: both MUST raise from then on."""
+
+    def heed(self) -> None:
+        """``RefusedError`` when it is known to be lost, or was not renewed in time. MUST ask nobody and
+        return at once: looked at with each batch of work.
+        """
+        ...
 
     def check(self) -> None:
-        """``RefusedError`` when it may be another's by now: asked before each manifest is put."""
+        """``RefusedError`` when it may be another's by now. MUST ask who keeps it: before each manifest
+        is put, and before anything is removed.
+        """
         ...
 
 
@@ -21,6 +29,7 @@ class Lease(Protocol):
         """Hold *name* while the context lasts.
 
         MUST raise ``BusyError`` when somebody else holds it. A lease that may be lost while it is held
-        (its holder was suspended, or cut off) MUST say so in ``Held.check`` from then on.
+        (its holder was suspended, or cut off) MUST say so in ``Held`` from then on, and leaving the
+        context MUST NOT take it from its new holder.
         """
         ...

@@ -24,7 +24,7 @@ from drd.catalogue.memory import MemoryCatalogue as MemoryCatalogue  # noqa: PLC
 from drd.core import hybrid
 from drd.core.coding import lp
 from drd.core.seal import sha256
-from drd.errors import BusyError, IntegrityError, KeyAccessError
+from drd.errors import BusyError, IntegrityError, KeyAccessError, RefusedError
 from drd.model import ID_BYTES, KEY_BYTES, Role
 from drd.ports import Random
 
@@ -80,8 +80,36 @@ class Inline(Executor):
 class AlwaysHeld:
     """A lease that nobody can lose."""
 
+    def heed(self) -> None:
+        """It is still held."""
+
     def check(self) -> None:
         """It is still held."""
+
+
+class MemoryHeld:
+    """A lease of a :class:`MemoryLease`: lost when its lock is not there any more.
+
+    Where it *renews*, ``heed`` tells that at once; else only after a ``check`` met it, as where the
+    holder was suspended and no renewal has had its turn.
+    """
+
+    def __init__(self, is_there: Callable[[], bool], name: str, *, renews: bool) -> None:
+        self._is_there = is_there
+        self._name = name
+        self._renews = renews
+        self._lost = False
+
+    def heed(self) -> None:
+        """``RefusedError`` when it is known to be lost."""
+        self._lost = self._lost or (self._renews and not self._is_there())
+        if self._lost:
+            raise RefusedError("the lease of this lineage is lost", about=self._name, hint="again")
+
+    def check(self) -> None:
+        """``RefusedError`` when it is lost."""
+        self._lost = self._lost or not self._is_there()
+        self.heed()
 
 
 class NoLease:
@@ -94,24 +122,35 @@ class NoLease:
 
 
 class MemoryLease:
-    """One holder for each name, within this process."""
+    """One holder for each name, within this process; a lock can be broken. *renews*: see ``MemoryHeld``."""
 
-    def __init__(self) -> None:
-        self._held: set[str] = set()
+    def __init__(self, *, renews: bool = False) -> None:
+        self._renews = renews
+        self._held: dict[str, object] = {}
         self._lock = threading.Lock()
 
     @contextmanager
-    def hold(self, name: str) -> Iterator[AlwaysHeld]:
+    def hold(self, name: str) -> Iterator[MemoryHeld]:
         """Hold *name*; ``BusyError`` when somebody does."""
+        mine = object()
         with self._lock:
             if name in self._held:
-                raise BusyError("a run is under way for this lineage", about=name)
-            self._held.add(name)
+                raise BusyError(
+                    "a run is under way for this lineage", about=name, hint="wait until it is done"
+                )
+            self._held[name] = mine
         try:
-            yield AlwaysHeld()
+            yield MemoryHeld(lambda: self._held.get(name) is mine, name, renews=self._renews)
         finally:
             with self._lock:
-                self._held.discard(name)
+                if self._held.get(name) is mine:
+                    del self._held[name]
+
+    def break_lock(self, name: str | None = None) -> None:
+        """Take *name* (everything, when None) from its holder, as a timeout or a person does."""
+        with self._lock:
+            for one in [name] if name is not None else list(self._held):
+                self._held.pop(one, None)
 
 
 @dataclass(frozen=True, slots=True)

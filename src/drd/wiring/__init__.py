@@ -23,8 +23,9 @@ from drd.config import Config, RbdSource, key_credential, load_config, read_cred
 from drd.core.address import FileAddress, parse_address
 from drd.errors import ConfigError, IntegrityError, NotFoundError, RefusedError, StoreError
 from drd.keys.opening import open_key, open_sheet
+from drd.leases.local import LocalLease
 from drd.model import Found, Json, Role
-from drd.ports import KeyRing, Report, Source, Store
+from drd.ports import KeyRing, Lease, Report, Source, Store
 from drd.stores.cached import CachedStore
 from drd.stores.local import LocalStore
 from drd.stores.metered import MeteredStore
@@ -62,7 +63,7 @@ def config_path(given: str | None, environment: Mapping[str, str]) -> Path:
 
 @runtime_checkable
 class _Connected(Protocol):
-    """A source that holds a connection: left to the end of the process, librados may abort it."""
+    """What holds a connection: left to the end of the process, librados may abort it."""
 
     def close(self) -> None:
         """End the connection."""
@@ -111,6 +112,7 @@ class House(HostState):
         self._metered: MeteredStore | None = None
         self._pools: list[ThreadPoolExecutor] = []
         self._sources: dict[str, Source] = {}
+        self._leases: dict[str, Lease] = {}
 
     def close(self) -> None:
         """Let go of threads, files and connections; nobody waits on for a store that does not answer."""
@@ -122,9 +124,9 @@ class House(HostState):
         for pool in self._pools:
             pool.shutdown(wait=True, cancel_futures=True)
         self.close_state()
-        for source in self._sources.values():  # last: a cluster may be slow to be left
-            if isinstance(source, _Connected):
-                source.close()
+        for one in (*self._sources.values(), *self._leases.values()):
+            if isinstance(one, _Connected):  # last: a cluster may be slow to be left
+                one.close()
 
     def closes(self, close: Callable[[], None]) -> None:
         """Call *close* when the house is closed: for what a door brought along."""
@@ -260,6 +262,13 @@ class House(HostState):
             self._sources[name] = make_source(name, known[name])
         return self._sources[name]
 
+    def lease(self, name: str) -> Lease:
+        """Where the leases of the source *name* are kept."""
+        if name not in self._leases:
+            config = self.need_config()
+            self._leases[name] = make_lease(config, config.source[name])
+        return self._leases[name]
+
     def sources(self) -> list[Source]:
         """All sources of the configuration."""
         return [self.source(name) for name in sorted(self.need_config().source)]
@@ -315,7 +324,7 @@ class House(HostState):
         return Bench(
             repository=repository,
             catalogue=self._known_here(),
-            lease=make_lease(config),
+            lease=LocalLease(config.state_dir / "leases"),
             cpu=self._pool(self.workers(), "drd-cpu"),
             transfers=self._pool(self._packs(), "drd-put"),
             now=now,
@@ -329,9 +338,9 @@ class House(HostState):
         )
 
     def tuned(self, bench: Bench, source: Source) -> Bench:
-        """*bench* with what the section of *source* decides."""
+        """*bench* with what the section of *source* decides, its lease among it."""
         section = self.need_config().source[source.name]
-        bench = replace(bench, promise=self.promised(section.policy))
+        bench = replace(bench, promise=self.promised(section.policy), lease=self.lease(source.name))
         if not isinstance(section, RbdSource):
             return bench
         return replace(bench, knobs=replace(bench.knobs, sample_cells=section.sample_cells))

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
+import platform
 from dataclasses import replace
 
 from drd.ceph.cluster import CephAccess
 from drd.config import Config, DeviceSource, RbdSource, SourceConfig
 from drd.leases.local import LocalLease
 from drd.ports import Lease, Source, Target
-from drd.wiring.clock import now
+from drd.wiring.clock import elapsed, now
 
 
-def make_lease(config: Config) -> Lease:
-    """Where the leases of lineages are kept."""
-    return LocalLease(config.state_dir / "leases")
+def make_lease(config: Config, source: SourceConfig, *, run: str = "") -> Lease:
+    """Where the leases of a source's lineages are kept. *run*, where it has an id, is told to others."""
+    daemon = config.daemon
+    if daemon.lease == "local" or not isinstance(source, RbdSource):
+        return LocalLease(config.state_dir / "leases")
+    from drd.leases import rados  # noqa: PLC0415
+
+    who = f"{platform.node()}, process {os.getpid()}" + (f", run {run}" if run else "")
+    terms = rados.Terms(daemon.lease_pool or source.pool, float(daemon.lease_ttl), who)
+    return rados.RadosLease(ceph_access(source), terms, random=os.urandom, timer=elapsed)
 
 
 def make_source(name: str, config: SourceConfig) -> Source:

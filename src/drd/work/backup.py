@@ -17,6 +17,9 @@ lineage only where a snapshot was left that names it; else it begins another.
    a rotating sample of cells that the source calls unchanged. Hints are advice, digests are truth.
 5. *Commit.* Packs, run and tables, manifest; then the catalogue; then the old snapshot goes. What
    fails after the manifest is a warning: the point is there.
+
+All of it under a lease, which is looked at with each batch, and asked of its keeper before each manifest
+and before snapshots come or go: whoever has lost it ends, commits nothing more, and removes nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from drd.core.coding import lp
 from drd.core.seal import sha256
 from drd.errors import DrdError, IntegrityError, RefusedError
 from drd.model import IMAGE_GEOMETRY, BackupResult, Found, PointInfo, Snapshot
-from drd.ports import Catalogue, FreezeOrder, Source
+from drd.ports import Catalogue, FreezeOrder, Held, Source
 from drd.work.bench import Bench
 from drd.work.commit import keep_current
 from drd.work.gaps import damaged, locked
@@ -46,13 +49,20 @@ def backup(bench: Bench, source: Source, found: Found) -> BackupResult:
 
     Raises:
         BusyError: somebody else works on the lineage.
-        RefusedError: the clock is behind its newest point.
+        RefusedError: the lease was lost, or the clock is behind its newest point.
         SourceError: the image cannot be read.
         StoreError: the store failed; the next run goes on from the last committed point.
     """
-    with bench.lease.hold(sha256(found.identity.encode()).hex()):
+    with bench.lease.hold(lease_name(found)) as held:
         lineage = find_lineage(bench.repository, bench.catalogue, found, pool=bench.transfers)
-        return _Run(bench, source, found).make(lineage)
+        return _Run(bench, source, found, held).make(lineage)
+
+
+def lease_name(found: Found) -> str:
+    """What a run of *found* holds: by its identity, for a new image has no lineage yet, and two nodes
+    that see it at the same time must not begin one each.
+    """
+    return sha256(found.identity.encode()).hex()
 
 
 def backup_unless(
@@ -61,10 +71,10 @@ def backup_unless(
     """As :func:`backup`; or the newest point, when it is full and of *since* or later: somebody else made
     it in the meantime.
     """
-    with bench.lease.hold(sha256(found.identity.encode()).hex()):
+    with bench.lease.hold(lease_name(found)) as held:
         lineage = find_lineage(bench.repository, bench.catalogue, found, pool=bench.transfers)
         try:
-            return _Run(bench, source, found, since=since).make(lineage)
+            return _Run(bench, source, found, held, since=since).make(lineage)
         except _NeedlessError as needless:
             bench.catalogue.learn([needless.point])
             return needless.point
@@ -121,13 +131,20 @@ class _Run:
     """One backup under way."""
 
     def __init__(
-        self, bench: Bench, source: Source, found: Found, *, since: datetime | None = None
+        self,
+        bench: Bench,
+        source: Source,
+        found: Found,
+        held: Held,
+        *,
+        since: datetime | None = None,
     ) -> None:
         self.bench = bench
         self.since = since
         self.source = source
         self.found = found
-        self.under = Under(bench, found)
+        self.held = held
+        self.under = Under(bench, found, held)
         self.snapshot_s = 0.0
 
     def make(self, lineage: bytes | None) -> BackupResult:
@@ -147,6 +164,7 @@ class _Run:
             self.under.warnings += keys.lacking()
         try:
             at = bench.timer()
+            self.held.check()  # a snapshot for a new lineage that lost is nobody's to remove
             with self.source.freeze(self.found, order) as frozen:
                 self.snapshot_s = bench.timer() - at
                 self._check_time(head, frozen.snapshot)
@@ -333,9 +351,13 @@ class _Run:
             self.under.warnings.append(f"the point could not be noted on this host: {error}")
 
     def _settle(self, lineage: bytes, keep: Sequence[str]) -> None:
-        """Remove this lineage's snapshots but those to *keep*; what stays behind is a warning."""
+        """Remove this lineage's snapshots but those to *keep*; what stays behind is a warning.
+
+        Without the lease none goes: one of them may be what another run reads.
+        """
         warnings = self.under.warnings
         try:
+            self.held.check()
             left = self.source.settle(self.found, lineage, keep=keep)
             warnings += [f"snapshot {name} could not be removed yet" for name in left]
         except DrdError as error:

@@ -15,7 +15,7 @@ from drd.core.tables import TableKind
 from drd.errors import IntegrityError, RefusedError, StoppedError
 from drd.model import IMAGE_GEOMETRY, Found, Json, PointKind, Progress, Snapshot
 from drd.pipeline.packing import Packed, Packer, Press, Seal
-from drd.ports import FreezeOrder, Frozen
+from drd.ports import FreezeOrder, Frozen, Held
 from drd.work import layout
 from drd.work.bench import Bench
 from drd.work.draft import Draft
@@ -36,6 +36,7 @@ class Under:
 
     bench: Bench
     found: Found
+    held: Held
     warnings: list[str] = field(default_factory=list)
     keep: list[str] = field(default_factory=list)
 
@@ -136,6 +137,7 @@ class Making:
         knobs, size = self.bench.knobs, self.frozen.snapshot.size
         partial_after = max(1, knobs.partial_packs - knobs.in_flight)
         for placed in self.looker.look():
+            self.under.held.heed()
             if len(placed.difference.cell):
                 self.packer.add(placed)
             if self.bench.stopping():
@@ -187,7 +189,11 @@ class Making:
         self._commit(PointKind.PARTIAL, facts)
 
     def _commit(self, kind: PointKind, facts: dict[str, Json]) -> Point:
-        """Commit; from the PUT on a manifest may name this snapshot, whatever the store then says."""
+        """Commit; from the PUT on a manifest may name this snapshot, whatever the store then says.
+
+        Raises:
+            RefusedError: the lease is lost, or another writer was first: ours is not there.
+        """
         snapshot = self.frozen.snapshot
         signed = self.draft.sign(
             kind,
@@ -196,6 +202,7 @@ class Making:
             now=self.bench.now(),
             ordinal=self.packer.ordinal,
         )
+        self.under.held.check()
         self.under.keep.append(snapshot.id)
         try:
             return self.draft.commit(signed)
