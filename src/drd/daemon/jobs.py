@@ -116,6 +116,7 @@ def backup(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
     source = house.source(text(job, "source"))
     found = Found(source.name, text(job, "label"), text(job, "identity"))
     slot = text(job, "slot")
+    house.run = str(job.get("run", ""))
     repository = house.repository(Role.BACKUP)
     bench = house.tuned(house.bench(repository), source)
     bench = replace(bench, promise=house.promised(text(job, "policy")))

@@ -113,6 +113,8 @@ class House(HostState):
         self._pools: list[ThreadPoolExecutor] = []
         self._sources: dict[str, Source] = {}
         self._leases: dict[str, Lease] = {}
+        self.run = ""
+        """Id of the daemon's run that this house serves: others read it where a lease is held."""
 
     def close(self) -> None:
         """Let go of threads, files and connections; nobody waits on for a store that does not answer."""
@@ -266,7 +268,7 @@ class House(HostState):
         """Where the leases of the source *name* are kept."""
         if name not in self._leases:
             config = self.need_config()
-            self._leases[name] = make_lease(config, config.source[name])
+            self._leases[name] = make_lease(config, config.source[name], run=self.run)
         return self._leases[name]
 
     def sources(self) -> list[Source]:
