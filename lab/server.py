@@ -81,6 +81,7 @@ class Server:
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (*to_log, 0o600),
                 (os.POSIX_SPAWN_DUP2, 1, 2),
+                *((os.POSIX_SPAWN_CLOSE, number) for number in handed_down()),
             ],
             setsid=True,
         )
@@ -128,6 +129,22 @@ class Server:
         pid = self.pid()
         if pid is not None:
             os.kill(pid, number)
+
+
+def handed_down() -> list[int]:
+    """Return open files that a program started now would get, beside the first three.
+
+    A server outlives who starts it: with the lock of a ``flock FILE command`` it would hold it for ever.
+    """
+    found = []
+    for path in Path("/proc/self/fd").iterdir():
+        number = int(path.name)
+        try:
+            if number > 2 and os.get_inheritable(number):  # noqa: PLR2004 - stderr
+                found.append(number)
+        except OSError:  # the listing itself, closed by now
+            continue
+    return found
 
 
 def need(program: str, install: str) -> str:

@@ -179,6 +179,17 @@ def test_a_missing_server_is_named_with_the_command_that_installs_it(tmp_path: P
         server.start()
 
 
+def test_a_server_holds_nothing_of_who_started_it(tmp_path: Path) -> None:
+    """Such as the lock of a `flock FILE command`, which would be held as long as the server runs."""
+    server = Server("sleeper", tmp_path, ("sleep", "600"), "")
+    with (tmp_path / "lock").open("w") as lock:
+        os.set_inheritable(lock.fileno(), True)  # noqa: FBT003 - the only form it has
+        server.start()
+    held = [path.resolve() for path in Path(f"/proc/{server.pid()}/fd").iterdir()]
+    server.kill()
+    assert tmp_path / "lock" not in held
+
+
 def test_a_server_that_ends_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
     server = Server("x", tmp_path, ("sh", "-c", "echo port taken >&2; exit 3"), "")
     server.start()
