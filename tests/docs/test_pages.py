@@ -12,28 +12,44 @@ DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", ["first-backup.md", "restore-by-hand.md"])
-def test_commands_of_a_page_do_what_it_says(page: str, tmp_path: Path) -> None:
-    """All blocks of a page run one after the other, in one shell that stops at the first failure."""
-    blocks = BLOCK.findall((DOCS / page).read_text())
-    assert len(blocks) > 3, "the page has no commands any more"
+def blocks_of(page: str) -> list[str]:
+    """What a page tells an operator to type, block by block."""
+    return BLOCK.findall((DOCS / page).read_text())
 
+
+def typed(blocks: list[str], place: Path) -> str:
+    """All *blocks* one after the other, in one shell that stops at the first failure; what it said."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("DRD_", "AWS_"))
     }
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     ran = subprocess.run(
         ["/bin/bash", "-euo", "pipefail", "-c", "\n".join(blocks)],
-        cwd=tmp_path,
+        cwd=place,
         env=environment,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
-
     assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
-    assert "proven" in ran.stdout
+    return ran.stdout
+
+
+@pytest.mark.parametrize("page", ["first-backup.md", "restore-by-hand.md"])
+def test_commands_of_a_page_do_what_it_says(page: str, tmp_path: Path) -> None:
+    blocks = blocks_of(page)
+    assert len(blocks) > 3, "the page has no commands any more"
+    assert "proven" in typed(blocks, tmp_path)
+
+
+def test_operating_goes_on_after_the_first_backups(tmp_path: Path) -> None:
+    first, blocks = blocks_of("first-backup.md"), blocks_of("operating.md")
+    assert len(blocks) > 3, "the page has no commands any more"
+    lost = next(number for number, block in enumerate(first) if "rm -rf state" in block)
+    said = typed([*first[:lost], *blocks], tmp_path)
+    for expected in ("newest", "case 4711", "good, held", "hashes right", "level 4, "):
+        assert expected in said
 
 
 def test_the_demo_shows_the_main_job(tmp_path: Path) -> None:

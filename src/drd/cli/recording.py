@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -160,6 +160,7 @@ class Recorder:
     ) -> None:
         """One result for each lineage of *proven*; a turn counts only for one that was *finished*."""
         from drd.work.results import result_of  # noqa: PLC0415
+        from drd.work.rotating import turned  # noqa: PLC0415
 
         done = set(finished)
         lineages: dict[bytes, list[tuple[PointInfo, Proof]]] = {}
@@ -170,9 +171,7 @@ class Recorder:
             if lineage in rotated:
                 if lineage not in done:
                     continue  # the next run passes the same piece of the circle, and more
-                turn, rotation = rotated[lineage]
-                covered = turn.cursor.covered(when - rotation.coverage)
-                result = replace(result, cursor=turn.cursor, covered=covered)
+                result = turned(result, *rotated[lineage])
             written = self._write(now.keys[lineage], result, some, reply)
             reply.lists.setdefault("results", []).append(
                 _row(lineage, some[-1][0].name, result, recorded=written)

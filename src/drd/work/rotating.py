@@ -1,17 +1,22 @@
-"""A turn of the rotating coverage of a lineage: which of its packs a verify looks at this time."""
+"""A turn of the rotating coverage of a lineage: which of its packs a verify looks at this time.
+
+``drctl verify --rotate`` begins turns and tells of each point as it does without; a process that verifies
+on a schedule calls :func:`verify_turn`, which does all of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from drd.core.coverage import Cursor, Turn, Weighed, plan
+from drd.core.result import Result
 from drd.errors import IntegrityError, KeyAccessError
 from drd.model import PointInfo
 from drd.work.repository import Repository
-from drd.work.results import rotating
-from drd.work.verify import Round, needed
+from drd.work.results import Scribe, result_of, rotating, write
+from drd.work.verify import Proof, Round, needed, verify_objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,17 @@ class Rotation:
 
     every: timedelta
     coverage: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """What a turn proved of each point, and the result that says so; ``written`` is its name, None where it
+    could not be written (the repository's warnings tell why).
+    """
+
+    proofs: tuple[tuple[PointInfo, Proof], ...]
+    result: Result
+    written: str | None
 
 
 def packs_of(points: Iterable[PointInfo], now: Round) -> list[Weighed]:
@@ -41,7 +57,7 @@ def packs_of(points: Iterable[PointInfo], now: Round) -> list[Weighed]:
 
 def begin_turn(
     repository: Repository,
-    points: list[PointInfo],
+    points: Sequence[PointInfo],
     now: Round,
     *,
     rotation: Rotation,
@@ -58,3 +74,28 @@ def begin_turn(
     turn = plan(packs_of(points, now), cursor, at, every=rotation.every, coverage=rotation.coverage)
     now.turns[lineage] = turn.packs
     return turn
+
+
+def verify_turn(
+    points: Sequence[PointInfo], now: Round, rotation: Rotation, at: datetime, *, scribe: Scribe
+) -> Turned:
+    """One turn of a lineage whose full *points* these are, at the round's level (1 or 2); written down.
+
+    Raises:
+        IntegrityError, KeyAccessError, StoreError: a point cannot be opened, or the store failed. Then
+            nothing is written, and the next turn has this one's packs to look at, too.
+    """
+    turn = begin_turn(now.repository, points, now, rotation=rotation, at=at)
+    proofs = tuple(
+        (one, verify_objects(now.open(one), now, point=f"{one.name}@{one.seq}")) for one in points
+    )
+    result = turned(result_of(proofs, now, at), turn, rotation)
+    findings = [f"{found.about}: {found.what}" for _, one in proofs for found in one.findings]
+    written = write(now.keys[points[0].lineage], result, findings, scribe)
+    return Turned(proofs, result, written)
+
+
+def turned(result: Result, turn: Turn, rotation: Rotation) -> Result:
+    """*result* with where the cursor stands after *turn*, and how much of the window is covered."""
+    covered = turn.cursor.covered(result.at - rotation.coverage)
+    return replace(result, cursor=turn.cursor, covered=covered)

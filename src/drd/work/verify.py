@@ -116,18 +116,18 @@ class Round:
         self._looked: dict[bytes, set[bytes]] = {}
         self._needed: dict[bytes, set[bytes]] = {}
         self.findings: list[Finding] = []
-        self._repository = repository
+        self.repository = repository
         self._held: tuple[LineageKeys, Shelf] | None = None
 
     def open(self, info: PointInfo) -> OpenedPoint:
         """A point with the tables that it shares with those before it."""
         held = self._held
         if held is None or held[0].scope.lineage != info.lineage:
-            keys = self.keys[info.lineage] = load_keys(self._repository, info.lineage)
-            held = self._held = (keys, Shelf(self._repository.store, keys))
+            keys = self.keys[info.lineage] = load_keys(self.repository, info.lineage)
+            held = self._held = (keys, Shelf(self.repository.store, keys))
         keys, shelf = held
-        point = open_point(read_manifest(self._repository, info.lineage, info.seq), keys)
-        return OpenedPoint(self._repository, keys, point, shelf=shelf)
+        point = open_point(read_manifest(self.repository, info.lineage, info.seq), keys)
+        return OpenedPoint(self.repository, keys, point, shelf=shelf)
 
     def due(self, lineage: bytes, wanted: Sequence[Needed]) -> list[Needed]:
         """What of *wanted* is to be looked at: all of it, or the packs whose turn it is (``turns``), and

@@ -11,7 +11,7 @@ from drd.core import names
 from drd.core.coverage import Cursor
 from drd.core.result import Result, told_by
 from drd.core.trust import TRUST
-from drd.errors import CrashError
+from drd.errors import CrashError, TransientStoreError
 from drd.model import Damage
 from drd.ports import Store
 from drd.testing.fakes import MemoryCatalogue, MemoryRing, seeded
@@ -27,14 +27,13 @@ from drd.work.results import (
     newest,
     proofs_of,
     proven,
-    result_of,
     rotating,
     superseded,
     told_of,
     write,
 )
-from drd.work.rotating import Rotation, begin_turn, packs_of
-from drd.work.verify import Proof, Round, verify_objects
+from drd.work.rotating import Rotation, packs_of, verify_turn
+from drd.work.verify import Proof, Round
 from tests.unit.work.test_verify import EYES
 from tests.unit.work.world import CELL, World, fill
 
@@ -156,23 +155,31 @@ def test_who_dies_leaves_a_whole_result_or_none(world: World) -> None:
 # ── turns ───────────────────────────────────────────────────────────────────────────────────────
 def turn(world: World, day: int, *, coverage: timedelta) -> tuple[set[bytes], Result]:
     """One run of rotating coverage, written down."""
-    repository = world.repository()
     points = world.full()
-    at = world.clock.at + day * DAY
-    now = Round(repository, 2, EYES)
-    planned = begin_turn(repository, points, now, rotation=Rotation(DAY, coverage), at=at)
-    proofs = [
-        (one, verify_objects(now.open(one), now, point=f"{one.name}@{one.seq}")) for one in points
-    ]
-    assert all(not proof.findings for _, proof in proofs)
-    found = replace(
-        result_of(proofs, now, at),
-        cursor=planned.cursor,
-        covered=planned.cursor.covered(at - coverage),
+    now = Round(world.repository(), 2, EYES)
+    found = verify_turn(
+        points, now, Rotation(DAY, coverage), world.clock.at + day * DAY, scribe=SCRIBE
     )
-    assert write(now.keys[points[0].lineage], found, [], SCRIBE) is not None
-    assert found.packs == len(planned.packs)
-    return set(planned.packs), found
+    assert found.written is not None
+    assert all(not proof.findings for _, proof in found.proofs)
+    assert found.result.packs == len(now.turns[points[0].lineage])
+    return set(now.turns[points[0].lineage]), found.result
+
+
+@pytest.mark.parametrize("reads", [10, 20, 30])
+def test_a_turn_that_the_store_ended_counts_for_nothing(world: World, reads: int) -> None:
+    turn(world, 0, coverage=8 * DAY)
+    before = rotating(world.repository(), lineage(world), 2)
+    away = FaultyStore(world.store, reads="ok " * reads + "timeout")
+    with pytest.raises(TransientStoreError):
+        verify_turn(
+            world.full(),
+            Round(world.repository(store=away), 2, EYES),
+            Rotation(DAY, 8 * DAY),
+            world.clock.at + 2 * DAY,
+            scribe=SCRIBE,
+        )
+    assert rotating(world.repository(), lineage(world), 2) == before
 
 
 def test_turns_go_on_from_the_bucket_and_cover_every_pack_of_every_point(world: World) -> None:
