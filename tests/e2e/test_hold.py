@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from drd.core import names
@@ -110,3 +112,18 @@ def test_garbage_among_holds_is_told_and_stops_no_hold(site: Site) -> None:
         assert path.name in told
     assert site.run("hold", "add", "disks/a.img@2", "--why", "too").code == 0
     assert len(site.backup()) == 1
+
+
+def test_in_a_bucket_with_versions(minio_site: Site) -> None:
+    """Holds, releases and results through a real store; the catalogue is lost in between."""
+    made(minio_site, 2)
+    for why in ("court", "audit"):
+        assert minio_site.run("hold", "add", "disks/a.img@1", "--why", why).code == 0
+    assert minio_site.run("verify", "--level", "2").reply["results"][0]["recorded"] is True
+    shutil.rmtree(minio_site.state)
+    assert minio_site.run("catalogue", "rebuild").code == 0
+    (row,) = minio_site.run("ls").reply["lineages"]
+    assert row["held_points"] == 1
+    assert [one["level"] for one in row["proven"]] == [2]
+    assert len(minio_site.run("hold", "rm", "disks/a.img@1", "--why", "over").reply["holds"]) == 2
+    assert minio_site.run("hold", "ls").reply["holds"] == []

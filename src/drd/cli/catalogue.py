@@ -22,7 +22,6 @@ def rebuild(call: Call) -> Reply:
     from drd.model import Role  # noqa: PLC0415
     from drd.work import listing  # noqa: PLC0415
     from drd.work.holds import learn_holds  # noqa: PLC0415
-    from drd.work.lineagekeys import load_keys  # noqa: PLC0415
     from drd.work.results import learn_results  # noqa: PLC0415
     from drd.work.strangers import warn_of_strangers  # noqa: PLC0415
 
@@ -32,8 +31,7 @@ def rebuild(call: Call) -> Reply:
         house.catalogue().clear()
         points = listing.known_points(repository, house.catalogue())
         lineages = listing.by_lineage(points)
-        keys = {one: load_keys(repository, one) for one in lineages}
-        learn_holds(repository, house.catalogue(), keys)
+        learn_holds(repository, house.catalogue(), lineages)
         learn_results(repository, house.catalogue(), lineages)
         owner = set(listing.owners(lineages).values())
         full = [one for one in lineages.values() if listing.full_points(one)]

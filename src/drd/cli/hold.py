@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -81,10 +82,9 @@ def list_(call: Call, name: str | None) -> Reply:
         )
         chosen = points if name is None else named(points, name)
         lineages = listing.by_lineage(chosen)
-        keys = {one: load_keys(repository, one) for one in lineages}
         reply = Reply(warnings=repository.warnings)
         rows: list[Row] = []
-        for found in every_hold(repository, keys):
+        for found in every_hold(repository, lineages, partial(load_keys, repository)):
             _remember(house, repository, found)
             rows += _rows((one.hold for one in found.held), lineages[found.lineage])
         reply.lists["holds"] = rows

@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -189,9 +189,11 @@ def holds_of(repository: Repository, keys: LineageKeys | None, lineage: bytes) -
 
 
 def every_hold(
-    repository: Repository, lineages: Mapping[bytes, LineageKeys | None]
+    repository: Repository, lineages: Collection[bytes], keys_of: Callable[[bytes], LineageKeys]
 ) -> Iterator[Holds]:
-    """The same for many lineages that have any hold, in one LIST of all statements."""
+    """The same for each of many lineages that has any hold, in one LIST of all statements. *keys_of* is
+    asked for the keys of those alone.
+    """
     listed: dict[bytes, list[ObjectVersion]] = {}
     known = {folder_of(repository, lineage): lineage for lineage in lineages}
     for one in repository.store.list(folder_of(repository)):
@@ -199,7 +201,7 @@ def every_hold(
         if lineage is not None and not one.key.startswith(_results(repository, lineage)):
             listed.setdefault(lineage, []).append(one)
     for lineage, some in listed.items():
-        yield _held(repository, lineages[lineage], lineage, some)
+        yield _held(repository, keys_of(lineage), lineage, some)
 
 
 def _results(repository: Repository, lineage: bytes) -> str:
@@ -270,11 +272,14 @@ def newest_each(holds: Sequence[Held]) -> list[Hold]:
     return list({one.hold.seq: one.hold for one in holds}.values())
 
 
-def learn_holds(
-    repository: Repository, catalogue: Catalogue, lineages: Mapping[bytes, LineageKeys | None]
-) -> None:
+def learn_holds(repository: Repository, catalogue: Catalogue, lineages: Collection[bytes]) -> None:
     """Make *catalogue* know what is held of *lineages*, and what is not any more."""
-    found = {one.lineage: newest_each(one.held) for one in every_hold(repository, lineages)}
+
+    def keys_of(lineage: bytes) -> LineageKeys:
+        return load_keys(repository, lineage)
+
+    every = every_hold(repository, lineages, keys_of)
+    found = {one.lineage: newest_each(one.held) for one in every}
     known = {one.lineage for one in catalogue.holds(repository.tenant)}
-    for lineage in lineages.keys() & (found.keys() | known):
+    for lineage in set(lineages) & (found.keys() | known):
         catalogue.note_holds(repository.tenant, lineage, found.get(lineage, []))

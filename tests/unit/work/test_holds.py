@@ -20,7 +20,7 @@ from drd.errors import (
 )
 from drd.model import Json, PointInfo, PointKind, Role
 from drd.ports import Store
-from drd.testing.fakes import MemoryRing, seeded
+from drd.testing.fakes import MemoryCatalogue, MemoryRing, seeded
 from drd.testing.mortal import Life, MortalStore
 from drd.testing.repository import host_key, root_document, trust_body
 from drd.testing.stores import FaultyStore
@@ -31,10 +31,11 @@ from drd.work.holds import (
     every_hold,
     hold,
     holds_of,
+    learn_holds,
     newest_each,
     release,
 )
-from drd.work.lineagekeys import load_keys
+from drd.work.lineagekeys import LineageKeys, load_keys
 from drd.work.repository import open_repository
 from tests.unit.work.world import World, fill
 
@@ -146,8 +147,14 @@ def test_all_lineages_in_one_list(place: Place) -> None:
     place.hold()
     place.world.store.put(place.keys()[0].replace(place.first.lineage.hex(), "0" * 32), b"x")
     repository = place.world.repository()
-    keys = {place.first.lineage: load_keys(repository, place.first.lineage), bytes([7] * 16): None}
-    (found,) = every_hold(repository, keys)
+    asked: list[bytes] = []
+
+    def keys_of(lineage: bytes) -> LineageKeys:
+        asked.append(lineage)
+        return load_keys(repository, lineage)
+
+    (found,) = every_hold(repository, [place.first.lineage, bytes([7] * 16)], keys_of)
+    assert asked == [place.first.lineage]
     assert found.lineage == place.first.lineage
     assert found.seqs == {1}
 
@@ -168,6 +175,16 @@ def test_a_reason_that_tells_nothing_is_refused(place: Place, why: str) -> None:
         place.hold(why=why)
     assert place.keys() == []
     assert check_words(" two\nwords ") == "two words"
+
+
+def test_a_catalogue_learns_what_is_held_and_what_is_not_any_more(place: Place) -> None:
+    catalogue, lineages = MemoryCatalogue(), [place.first.lineage]
+    place.hold()
+    learn_holds(place.world.repository(), catalogue, lineages)
+    assert [one.why for one in catalogue.holds(place.first.tenant)] == ["court"]
+    place.release()
+    learn_holds(place.world.repository(), catalogue, lineages)
+    assert catalogue.holds(place.first.tenant) == []
 
 
 class Emptying:
