@@ -88,6 +88,8 @@ def examine(house: House) -> Iterator[Check]:
         if source.error is None:
             yield from _overlooked(house, name)
             yield _tried(f"source {name}: change lists", partial(_doubts, house, name))
+            if house.shares_leases(name):
+                yield _tried(f"source {name}: lease", partial(_lease, house, name))
 
 
 def _tried(name: str, step: Callable[[], str]) -> Check:
@@ -124,6 +126,11 @@ def _repository(house: House) -> str:
     from drd.model import Role  # noqa: PLC0415
 
     return house.repository(Role.BACKUP).format.repository.hex()
+
+
+def _lease(house: House, name: str) -> str:
+    house.try_lease(name)
+    return "taken, renewed and given back"
 
 
 def _promise(house: House, check: Callable[[Store], None]) -> str:

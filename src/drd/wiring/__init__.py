@@ -271,6 +271,21 @@ class House(HostState):
             self._leases[name] = make_lease(config, config.source[name], run=self.run)
         return self._leases[name]
 
+    def shares_leases(self, name: str) -> bool:
+        """Whether leases of the source *name* lie where other nodes see them."""
+        return not isinstance(self.lease(name), LocalLease)
+
+    def try_lease(self, name: str) -> None:
+        """Take a lease that nobody else wants, where those of the source *name* lie, and give it back.
+
+        Raises:
+            ConfigError: the pool cannot keep leases.
+            NotFoundError: there is no such pool.
+            SourceError: the cluster does not answer, or refuses.
+        """
+        with self.lease(name).hold(f"doctor.{os.urandom(8).hex()}") as held:
+            held.check()
+
     def sources(self) -> list[Source]:
         """All sources of the configuration."""
         return [self.source(name) for name in sorted(self.need_config().source)]

@@ -94,6 +94,18 @@ def in_the_middle(cloud: TwoNodes, node: Path) -> Running:
     return running
 
 
+def test_doctor_tries_where_leases_lie(cloud: TwoNodes) -> None:
+    cloud.make(MIB, MIB)
+    first, _ = cloud.nodes()
+    answer = cloud.process("doctor")
+    assert answer.code == 0, answer.text
+    found = {row["check"]: row["ok"] for row in answer.reply["findings"]}
+    assert found["source vms: lease"] is True
+    first.write_text(first.read_text().replace("lease_ttl", 'lease_pool = "none"\nlease_ttl'))
+    answer = cloud.process("doctor")
+    assert (answer.code, answer.error["object"]) == (10, "none")
+
+
 def test_of_two_at_once_one_is_told_who_the_other_is(cloud: TwoNodes) -> None:
     cloud.make(LONG, LONG)
     first, second = cloud.nodes(ttl_s=60)
