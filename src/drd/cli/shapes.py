@@ -64,6 +64,7 @@ def point(info: PointInfo) -> dict[str, Json]:
         "bytes_logical": info.size,
         "bytes_changed": changed if isinstance(changed, int) else 0,
         "suspect": info.suspect,
+        "doomed": info.doomed,
     }
 
 
@@ -75,5 +76,11 @@ def point_line(info: PointInfo, *, held: bool) -> Row:
         "time": when(info.point_at),
         "size": size(info.size),
         "changed": size(changed if isinstance(changed, int) else 0),
-        "state": ("suspect" if info.suspect else "good") + (", held" if held else ""),
+        "state": _state(info) + (", held" if held else ""),
     }
+
+
+def _state(info: PointInfo) -> str:
+    if info.doomed:
+        return "doomed"
+    return "suspect" if info.suspect else "good"

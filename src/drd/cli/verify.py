@@ -305,8 +305,10 @@ class _Chosen:
         from drd.work import gaps, listing  # noqa: PLC0415
 
         if text:
-            return [gaps.choose_whole(self._repository, lineage, parse_point(text))]
-        full = listing.full_points(lineage)
+            chosen = gaps.choose_whole(self._repository, lineage, parse_point(text))
+            gaps.refuse_doomed(chosen)
+            return [chosen]
+        full = [one for one in listing.full_points(lineage) if not one.doomed]
         if not full:
             return []
         newest = gaps.choose_whole(self._repository, lineage, Selector(full[-1].name))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from drd.core.seal import Scope
 from drd.core.statement import Statement
 from drd.core.trust import number_field
 from drd.errors import IntegrityError
@@ -81,6 +82,12 @@ class Journal:
             self.closed[number_field(clear, "list")] = _read_points(clear)
         self.last = max(self.last, statement.number)
 
+    def next(
+        self, kind: str, clear: Mapping[str, Json], *, scope: Scope, at: datetime
+    ) -> Statement:
+        """The statement that comes next."""
+        return Statement(kind, scope, self.last + 1, at, clear, {})
+
     @property
     def open(self) -> list[DoomedList]:
         """Doomed lists that nothing answers, oldest first."""
@@ -95,9 +102,13 @@ class Journal:
         """Points that are doomed now, by number, with the (last) list that dooms them."""
         return {seq: one for one in self.open for seq, _ in self.left(one)}
 
+    def deleted(self) -> frozenset[tuple[int, bytes]]:
+        """Points that were deleted for good."""
+        return frozenset(one for points in self.closed.values() for one in points)
+
     def covered(self) -> frozenset[tuple[int, bytes]]:
         """Points whose absence the journal explains."""
-        gone = {one for points in self.closed.values() for one in points}
+        gone = set(self.deleted())
         for one in self.open:
             gone.update(self.left(one))
         return frozenset(gone)

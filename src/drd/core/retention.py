@@ -36,11 +36,10 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, tzinfo
-from typing import Final
+from typing import Final, Protocol
 
 from drd.core.selectors import parse_time, show_time
 from drd.errors import UsageError
-from drd.model import PointInfo
 
 MAX_COUNT: Final = 1_000_000
 ALL: Final = -1
@@ -144,8 +143,22 @@ def decide(
     return [_decision(when, notes, is_held=when in holds) for when in all_times]
 
 
+class Timed(Protocol):
+    """A point, as far as it matters here."""
+
+    @property
+    def seq(self) -> int:
+        """Its number."""
+        ...
+
+    @property
+    def point_at(self) -> datetime:
+        """Its time."""
+        ...
+
+
 def decide_points(
-    points: Iterable[PointInfo],
+    points: Iterable[Timed],
     keep: Keep | None,
     now: datetime,
     *,

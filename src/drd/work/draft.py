@@ -16,10 +16,13 @@ from drd.core.manifest import Clear, Manifest, Reference, RollEntry
 from drd.core.seal import SealOrder
 from drd.core.sections import ITEMS_PER_SECTION, Item, What, encode_items
 from drd.core.tables import PackRows, Part, TableKind
+from drd.errors import StoreError
 from drd.model import Json, PointKind
 from drd.pipeline.packing import Packed, Seal, join, parts
+from drd.ports import Ledger
 from drd.work.commit import commit
 from drd.work.history import Point, check, open_point
+from drd.work.journals import journal_of
 from drd.work.lineagekeys import LineageKeys
 from drd.work.merging import Scribe, merge_runs
 from drd.work.repository import Repository
@@ -48,6 +51,7 @@ class Draft:
     head: Point | None
     references: list[Reference] = field(default_factory=list)
     roll: tuple[RollEntry, ...] = ()
+    ledger: Ledger | None = None
     promise: timedelta | None = None
 
     @property
@@ -132,7 +136,9 @@ class Draft:
         return point_at + self.promise
 
     def _roll_on(self) -> None:
-        """The predecessor enters the roll; long changes become a new base."""
+        """The predecessor enters the roll; long changes become a new base, without what the journal of
+        deletions says is gone: so the base does not grow for ever.
+        """
         if self.head is None:
             return
         clear = self.head.manifest.clear
@@ -140,8 +146,20 @@ class Draft:
         self.roll = (*self.head.manifest.clear.roll, entry)
         if len(self.roll) <= merge.ROLL_CHANGES:
             return
-        entries = [*full_roll(self.head.manifest.clear, self.scribe.shelf), entry]
+        gone = self._deleted()
+        before = full_roll(self.head.manifest.clear, self.scribe.shelf)
+        entries = [one for one in before if (one.seq, one.sha256) not in gone]
+        entries.append(entry)
         self.references = [one for one in self.references if one.kind is not TableKind.ROLL]
         part = Part(What.ROLL, 0, manifests.encode_roll(entries))
         self.references.append(self.scribe.write(TableKind.ROLL, [part], through=clear.seq))
         self.roll = ()
+
+    def _deleted(self) -> frozenset[tuple[int, bytes]]:
+        """Points that were deleted; none where the journal cannot be read: then they stay on the roll."""
+        try:
+            heard = journal_of(self.repository, self.keys.scope.lineage, self.ledger)
+        except StoreError as error:
+            self.repository.warnings.append(f"the journal of deletions cannot be read: {error}")
+            return frozenset()
+        return heard.journal.deleted()

@@ -12,7 +12,13 @@ from collections.abc import Container, Iterator, Sequence
 from drd.core import names
 from drd.core.manifest import MAGIC
 from drd.core.selectors import Selector, choose
-from drd.errors import IntegrityError, KeyAccessError, NotFoundError, ObjectMissingError
+from drd.errors import (
+    IntegrityError,
+    KeyAccessError,
+    NotFoundError,
+    ObjectMissingError,
+    RefusedError,
+)
 from drd.model import PointInfo
 from drd.work.history import open_point, read_manifest
 from drd.work.lineagekeys import load_keys
@@ -158,3 +164,19 @@ def _was_manifest(repository: Repository, lineage: bytes, seq: int) -> bool:
 def _damage(repository: Repository, of: PointInfo, seq: int, hint: str) -> IntegrityError:
     key = names.manifest_key(repository.tenant, of.lineage, seq)
     return IntegrityError(f"the manifest of {of.name}@{seq} is damaged", about=key, hint=hint)
+
+
+def refuse_doomed(info: PointInfo) -> None:
+    """A doomed point is not restored, and proves nothing: what it needs may be gone already.
+
+    Raises:
+        RefusedError: it is doomed.
+    """
+    if info.doomed:
+        point = f"{info.name}@{info.seq}"
+        raise RefusedError(
+            "this point is doomed: prune wrote it on a list of what is to be deleted",
+            about=point,
+            hint=f"restore another one ('drctl ls {info.name}'); or hold it, 'drctl hold add {point} "
+            "--why TEXT': the next 'drctl prune' spares it, if nothing of it was deleted yet",
+        )

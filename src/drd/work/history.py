@@ -20,6 +20,7 @@ from drd.errors import IntegrityError, KeyAccessError, ObjectMissingError
 from drd.model import Geometry, Json, PointInfo, PointKind
 from drd.pipeline.ordered import ordered
 from drd.ports import Catalogue
+from drd.work.journals import unexplained
 from drd.work.lineagekeys import LineageKeys, load_keys
 from drd.work.repository import Repository
 
@@ -232,8 +233,7 @@ def learn(
     if catalogue is None:
         return mark_suspects(sorted(fresh, key=lambda one: (one.lineage, one.seq)))
     gone = [key for key in known if key not in there]
-    for key in gone:
-        repository.warnings.append(f"{key} was known here and is gone from the bucket")
+    _warn_of(repository, {key: known[key] for key in gone}, catalogue)
     catalogue.learn(fresh)
     present = catalogue.points(repository.tenant)
     # Only what verified can be a head: else garbage above a hidden one would have it forgotten.
@@ -260,14 +260,20 @@ def learn_lineage(
     there = {one.key for one in repository.store.list(folder)}
     fresh = Reading(repository, pool).read(sorted(there - known.keys()))
     gone = sorted(known.keys() - there)
-    for key in gone:
-        repository.warnings.append(f"{key} was known here and is gone from the bucket")
+    _warn_of(repository, {key: known[key].manifest_sha256 for key in gone}, catalogue)
     if fresh:
         catalogue.learn(fresh)
     every = sorted([*known.values(), *fresh], key=lambda one: one.seq)
     if lost := set(gone) - heads(every):
         catalogue.forget(lost)
     return mark_suspects(one for one in every if one.manifest_key in there)
+
+
+def _warn_of(repository: Repository, gone: Mapping[str, bytes], catalogue: Catalogue) -> None:
+    """Warn of what was known here and is gone, but for what the journal of deletions explains."""
+    if gone:
+        for key in unexplained(repository, gone, catalogue.ledger):
+            repository.warnings.append(f"{key} was known here and is gone from the bucket")
 
 
 def learn_unknown(

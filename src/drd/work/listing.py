@@ -22,6 +22,7 @@ from drd.work.history import (
     open_point,
     read_manifest,
 )
+from drd.work.journals import mark_doomed
 from drd.work.lineagekeys import LineageKeys, load_keys
 from drd.work.repository import Repository
 
@@ -122,9 +123,12 @@ def known_points(
             names any) are needed: of the others the newest ones alone are read, for their names.
         pool: reads many manifests at a time.
     """
+    ledger = catalogue.ledger if catalogue is not None else None
     if catalogue is None and of:
-        return _points_of(repository, of, Reading(repository, pool))
-    return learn(repository, catalogue, pool=pool)
+        found = _points_of(repository, of, Reading(repository, pool))
+    else:
+        found = learn(repository, catalogue, pool=pool)
+    return mark_doomed(repository, found, ledger)
 
 
 def _points_of(

@@ -69,6 +69,7 @@ class Making:
         self.seal_with = self._new_epoch()
         self.draft = Draft(bench.repository, keys, scribe, self.seal_with, head, list(references))
         self.draft.promise = bench.promise
+        self.draft.ledger = bench.catalogue.ledger
         knobs = bench.knobs
         press = Press(
             geometry, knobs.pack_size, knobs.in_flight, bench.random, store.put, bench.transfers

@@ -1,4 +1,7 @@
-"""The roll: which manifests are retained. A gap that no journal explains is an attack, or a loss."""
+"""The roll: which manifests are retained. A gap that no journal explains is an attack, or a loss.
+
+The journal explains a manifest by its number and SHA-256 (:mod:`drd.core.journal`).
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from drd.core.sections import What
 from drd.core.tables import TableKind
 from drd.errors import IntegrityError
 from drd.pipeline.ordered import ordered
+from drd.work.journals import covered_by
 from drd.work.repository import Repository
 from drd.work.shelf import Shelf
 
@@ -52,10 +56,14 @@ class RollCheck:
         self._hashes = hashes
         self._ahead = ahead
         self._there: dict[str, frozenset[str]] = {}
+        self._covered: dict[bytes, frozenset[tuple[int, bytes]]] = {}
         self._wrong: dict[tuple[str, bytes], str] = {}
 
     def missing(self, clear: Clear, shelf: Shelf) -> list[tuple[RollEntry, str]]:
-        """Manifests on the roll of *clear* that the bucket does not have as they were: (entry, why)."""
+        """Manifests on the roll of *clear* that the bucket does not have as they were: (entry, why).
+
+        One that is gone is none of them where the journal of deletions says so.
+        """
         scope = clear.scope
         entries = full_roll(clear, shelf)
         keys = [names.manifest_key(scope.tenant, scope.lineage, one.seq) for one in entries]
@@ -76,8 +84,14 @@ class RollCheck:
         return [
             (entry, self._wrong[one])
             for entry, one in zip(entries, wanted, strict=True)
-            if self._wrong[one]
+            if self._wrong[one] and not (one[0] not in there and self._is_covered(clear, entry))
         ]
+
+    def _is_covered(self, clear: Clear, entry: RollEntry) -> bool:
+        lineage = clear.scope.lineage
+        if lineage not in self._covered:
+            self._covered[lineage] = covered_by(self._repository, lineage)
+        return (entry.seq, entry.sha256) in self._covered[lineage]
 
     def _listed(self, folder: str) -> frozenset[str]:
         if folder not in self._there:

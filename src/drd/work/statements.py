@@ -12,7 +12,7 @@ from drd.core import names, statement
 from drd.core.seal import SALT_BYTES, SealOrder
 from drd.core.statement import Shut, Statement
 from drd.errors import IntegrityError, ObjectMissingError
-from drd.model import Json
+from drd.model import Json, ObjectVersion
 from drd.ports import Random
 from drd.work.lineagekeys import LineageKeys
 from drd.work.once import put_once
@@ -44,18 +44,24 @@ def hear(repository: Repository, lineage: bytes, key: str) -> Shut:
         ObjectMissingError: there is none.
         IntegrityError: nothing under that name verifies.
     """
+    return heard(repository, lineage, key)[0]
+
+
+def heard(repository: Repository, lineage: bytes, key: str) -> tuple[Shut, bytes, ObjectVersion]:
+    """As :func:`hear`; with the object's bytes, and what the store says of that version of it."""
     versions = repository.store.versions(key)
     if not versions:
         raise ObjectMissingError("there is no such statement", about=key)
     problem: IntegrityError | None = None
     for version in versions:
         try:
-            shut = statement.decode(repository.store.get(key, version=version.version))
+            data = repository.store.get(key, version=version.version)
+            shut = statement.decode(data)
             statement.verify(shut, repository.trust, scope=repository.scope(lineage), key=key)
         except IntegrityError as error:
             problem = error
             continue
-        return shut
+        return shut, data, version
     why = problem.message if problem else "no version of it can be read"
     raise IntegrityError(f"a statement does not verify: {why}", about=key) from problem
 
