@@ -28,6 +28,7 @@ LISTS: Final[Mapping[str, tuple[str, ...]]] = {
     "restore": ("points",),
     "verify": ("findings", "points", "results"),
     "preview": ("decisions",),
+    "prune": ("lineages",),
     "doctor": ("findings",),
     "snapshots": ("snapshots",),
     "rebuild": ("lineages",),

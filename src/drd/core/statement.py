@@ -32,7 +32,7 @@ MAGIC: Final = b"drd1stmt"
 SEALED: Final = b"stmt"
 DOMAIN: Final = b"drd1 statement"
 HOST: Final = "host"
-PRUNE: Final = "prune"
+PRUNER: Final = "pruner"
 VERIFIER: Final = "verifier"
 RESULT: Final = "result"
 KEEPING: Final = frozenset({"hold", "spared"})
@@ -207,21 +207,20 @@ def _by_verifier(trust: Trust, shut: Shut) -> bool:
 
 
 def role_of(trust: Trust, statement: Statement) -> str:
-    """The role that must sign *statement*: for the journal ``prune`` where trust names the signer's key for
-    it, else ``host``.
+    """The role that must sign *statement*: ``host``, and for the journal ``pruner`` where trust has one.
 
-    From the moment (``not_before``) at which the first key of role ``prune`` is valid for the tenant, hosts
-    say nothing in the journal any more; what they said before stands.
+    From the moment (``not_before``) at which the first key of role ``pruner`` is valid for the tenant,
+    hosts say nothing in the journal any more; what they said before stands.
     """
     if statement.kind not in names.JOURNAL_KINDS:
         return HOST
     begun = [
         key.not_before
         for key in trust.keys.values()
-        if PRUNE in key.roles and statement.scope.tenant in key.tenants
+        if PRUNER in key.roles and statement.scope.tenant in key.tenants
     ]
     if any(when is None or when <= statement.at for when in begun):
-        return PRUNE
+        return PRUNER
     return HOST
 
 

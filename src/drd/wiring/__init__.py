@@ -130,6 +130,10 @@ class House(HostState):
             if isinstance(one, _Connected):  # last: a cluster may be slow to be left
                 one.close()
 
+    def wait(self, seconds: float) -> bool:
+        """Wait; True when the house is closed meanwhile."""
+        return self._closing.wait(seconds)
+
     def closes(self, close: Callable[[], None]) -> None:
         """Call *close* when the house is closed: for what a door brought along."""
         self._closers.append(close)
@@ -340,7 +344,7 @@ class House(HostState):
         tools: dict[str, Json] = {"drd": __version__, "python": platform.python_version()}
         return Bench(
             repository=repository,
-            catalogue=self._known_here(),
+            catalogue=self.known_here(),
             lease=LocalLease(config.state_dir / "leases"),
             cpu=self._pool(self.workers(), "drd-cpu"),
             transfers=self._pool(self._packs(), "drd-put"),
@@ -376,7 +380,7 @@ class House(HostState):
     def needed_snapshots(self) -> dict[bytes, frozenset[str]]:
         """Ids of the snapshots that the next runs need, per lineage."""
         repository = self.repository(Role.BACKUP)
-        return needed_ids(known_points(repository, self._known_here()))
+        return needed_ids(known_points(repository, self.known_here()))
 
     def hands(self) -> Hands:
         """With what a restore works: many requests, because a round trip is the ceiling."""

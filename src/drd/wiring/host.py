@@ -70,9 +70,10 @@ class HostState:
 
         None where nothing is kept: without a configuration.
         """
-        return None if self.config is None else self._known_here()
+        return None if self.config is None else self.known_here()
 
-    def _known_here(self) -> SpareCatalogue:
+    def known_here(self) -> SpareCatalogue:
+        """The catalogue, of a house that has a configuration."""
         if self._spare is None:
             path = self._catalogue_file()
             self._spare = SpareCatalogue(path, self._warn)

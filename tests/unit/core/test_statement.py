@@ -48,7 +48,7 @@ def with_pruner(ring: MemoryRing, **fields: Json) -> Trust:
     assert isinstance(keys, list)
     one: dict[str, Json] = {
         "key": ring.host_public.hex(),
-        "roles": ["prune"],
+        "roles": ["pruner"],
         "tenants": [RING.tenant.hex()],
         **fields,
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 from drd.errors import CrashError
@@ -80,7 +81,9 @@ class World:
         able = self.store.abilities()
         store = MemoryStore(versioned=able.versioned, conditional=able.conditional_put)
         other = World(self.size, self.knobs, store=store, ring=self.ring, lease=self.lease)
-        other.store._objects = {key: list(held) for key, held in self.store._objects.items()}
+        other.store._objects = {
+            key: [replace(one) for one in held] for key, held in self.store._objects.items()
+        }
         other.store._written = self.store._written
         other.store._marked = set(self.store._marked)
         other.catalogue.learn(self.catalogue.points(self.ring.tenant))
@@ -89,6 +92,12 @@ class World:
             dict(self.seen),
             self.processes,
         )
+        if self.store._now == self.clock:
+            other.store._now = other.clock
+        if isinstance(self.catalogue, MemoryCatalogue) and isinstance(
+            other.catalogue, MemoryCatalogue
+        ):
+            other.catalogue._ledger = deepcopy(self.catalogue._ledger)
         image = self.image
         other.source._next = self.source._next
         other.image = replace(

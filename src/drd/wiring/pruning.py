@@ -1,0 +1,115 @@
+"""What a prune works with, from a configuration: rules for each lineage, and the store that may delete."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, timedelta
+from typing import TYPE_CHECKING
+
+from drd.config import Config, read_credentials
+from drd.config.sections import S3
+from drd.core.address import FileAddress, parse_address
+from drd.leases.local import LocalLease
+from drd.model import PointInfo
+from drd.ports import Lease, Store
+from drd.stores.retrying import Patience, RetryingStore
+from drd.stores.s3 import S3Settings, S3Store
+from drd.wiring.clock import now
+from drd.work.listing import full_points
+from drd.work.prune import Pruner, Rules
+from drd.work.repository import Repository
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from drd.wiring import House
+
+POLICY: str = "drd.policy"
+"""Metadata of an image that names its policy, before what its source says."""
+
+
+def make_pruner(house: House, repository: Repository, *, orphans: bool, dry_run: bool) -> Pruner:
+    """With what lineages of *repository* are pruned.
+
+    Raises:
+        ConfigError: there is no configuration, or a secret that it names cannot be read.
+    """
+    config = house.need_config()
+    return Pruner(
+        repository=repository,
+        catalogue=house.known_here(),
+        lease=LocalLease(config.state_dir / "leases"),
+        deleter=deleting_store(house),
+        transfers=house.readers(),
+        now=now,
+        random=os.urandom,
+        grace=timedelta(seconds=config.prune.grace),
+        orphans_after=timedelta(seconds=config.prune.orphans_after),
+        orphans=orphans,
+        dry_run=dry_run,
+    )
+
+
+def deleting_store(house: House) -> Store:
+    """The store as ``[repository.s3.pruner]`` sees it; where there is no such table, as all see it."""
+    config = house.need_config()
+    repository = config.repository
+    address = parse_address(repository.url)
+    if isinstance(address, FileAddress) or repository.s3 is None or repository.s3.pruner is None:
+        return house.store()
+    s3 = repository.s3
+    return RetryingStore(
+        S3Store(address, _settings(s3)), patience=Patience(total_s=s3.patience_s), wait=house.wait
+    )
+
+
+def _settings(s3: S3) -> S3Settings:
+    principal = s3.pruner or s3
+    credentials = read_credentials(principal, os.environ, table="repository.s3.pruner")
+    return S3Settings(
+        endpoint=s3.endpoint,
+        access_key=credentials.access_key,
+        secret_key=credentials.secret_key,
+        session_token=credentials.session_token,
+        region=s3.region,
+        ca_bundle=s3.ca_bundle,
+        connect_timeout_s=s3.connect_timeout_s,
+        read_timeout_s=s3.read_timeout_s,
+    )
+
+
+def lease_of(house: House, points: Sequence[PointInfo]) -> Lease:
+    """The lease that backups of the image hold; of one that no source here shows, this host's."""
+    config = house.need_config()
+    source = str((full_points(points) or points)[-1].facts.get("source", ""))
+    if source in config.source:
+        return house.lease(source)
+    return LocalLease(config.state_dir / "leases")
+
+
+def rules_of(config: Config, points: Sequence[PointInfo]) -> tuple[Rules, str]:
+    """The rules for the lineage of *points* (all of it, by number), and a warning or ``""``.
+
+    The newest full point tells: the policy that its image named itself, else that of its source. Where
+    neither leads to a policy of this configuration nothing is deleted.
+    """
+    last = (full_points(points) or points)[-1]
+    name = _named_by_image(last)
+    if not name:
+        source = config.source.get(str(last.facts.get("source", "")))
+        name = (source.policy or "") if source is not None else ""
+    policy = config.policy.get(name)
+    if policy is not None:
+        return Rules(name, policy.rules, policy.zone), ""
+    if name:
+        return Rules(
+            name, None, UTC
+        ), f"{last.name}: there is no policy {name!r}: nothing of it is deleted"
+    return Rules("", None, UTC), f"{last.name}: no policy covers it: nothing of it is deleted"
+
+
+def _named_by_image(point: PointInfo) -> str:
+    image = point.facts.get("image")
+    metadata = image.get("metadata") if isinstance(image, dict) else None
+    named = metadata.get(POLICY) if isinstance(metadata, dict) else None
+    return named if isinstance(named, str) else ""
