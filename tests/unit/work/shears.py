@@ -22,6 +22,13 @@ from drd.work.prune import Pruned, Pruner, Rules, prune
 from tests.unit.work.expiry import manifests, tables
 from tests.unit.work.world import BLOCK, CELL, World
 
+LAST_2 = Keep(last=2, minimum=1)
+KINDS = {
+    "versioned": (True, True),
+    "replacing": (False, True),
+    "unconditional": (True, False),
+}
+"""Kinds of buckets: whether they keep versions, and whether they honour conditions."""
 GRACE = timedelta(hours=24)
 KNOBS = replace(SMALL, pack_size=16 * BLOCK, partial_packs=2, fanout=3)
 
@@ -145,3 +152,33 @@ def assert_exact(world: World, *, ever: Collection[str] | None = None) -> None:
 def unfinished(world: World) -> set[int]:
     """Numbers of partial points."""
     return {one.seq for one in world.points() if one.kind is PointKind.PARTIAL}
+
+
+def six(kind: str = "versioned") -> World:
+    """Six points of one image, in a bucket of that kind."""
+    versioned, conditional = KINDS[kind]
+    made = new_world(versioned=versioned, conditional=conditional)
+    history(made, 6)
+    return made
+
+
+def done(result: Pruned) -> Pruned:
+    """A prune that nothing stopped."""
+    assert result.stopped is None, result.stopped
+    return result
+
+
+def two_phases(world: World, keep: Keep = LAST_2) -> Pruned:
+    """Doom, a newer point, the grace, sweep."""
+    done(run(world, keep))
+    history(world, 1)
+    pass_time(world)
+    return done(run(world, keep))
+
+
+def due(world: World) -> World:
+    """Everything is ready for the second phase."""
+    done(run(world, LAST_2))
+    history(world, 1)
+    pass_time(world)
+    return world

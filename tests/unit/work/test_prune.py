@@ -1,4 +1,4 @@
-"""Prune: what it dooms, spares and deletes, and what stops it."""
+"""Prune: what it dooms, spares and deletes."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from datetime import timedelta
 
 import pytest
 
-from drd.core import names
 from drd.core.retention import Keep
-from drd.errors import DrdError, IntegrityError, RefusedError, StoreError
+from drd.errors import RefusedError
 from drd.model import Role
-from drd.testing.fakes import MemoryCatalogue, MemoryLease, seeded
+from drd.testing.fakes import MemoryCatalogue, seeded
 from drd.testing.stores import FaultyStore
 from drd.work.holds import Speaker, release
-from drd.work.prune import Pruned, lease_name
 from drd.work.verify import needed
 from tests.unit.work.shears import (
     GRACE,
+    KINDS,
+    LAST_2,
     assert_exact,
+    done,
     doomed,
     history,
     hold_point,
@@ -29,25 +30,11 @@ from tests.unit.work.shears import (
     restorable,
     run,
     seqs,
+    six,
+    two_phases,
     unfinished,
 )
-from tests.unit.work.world import IMAGE, World
-
-LAST_2 = Keep(last=2, minimum=1)
-
-
-KINDS = {
-    "versioned": (True, True),
-    "replacing": (False, True),
-    "unconditional": (True, False),
-}
-
-
-def six(kind: str = "versioned") -> World:
-    versioned, conditional = KINDS[kind]
-    made = new_world(versioned=versioned, conditional=conditional)
-    history(made, 6)
-    return made
+from tests.unit.work.world import World
 
 
 @pytest.fixture(scope="module")
@@ -65,19 +52,6 @@ def world(worlds: dict[str, World]) -> World:
 def any_world(worlds: dict[str, World], request: pytest.FixtureRequest) -> World:
     """The same, in each kind of bucket."""
     return worlds[request.param].fork()
-
-
-def done(result: Pruned) -> Pruned:
-    assert result.stopped is None, result.stopped
-    return result
-
-
-def two_phases(world: World, keep: Keep = LAST_2) -> Pruned:
-    """Doom, a newer point, the grace, sweep."""
-    done(run(world, keep))
-    history(world, 1)
-    pass_time(world)
-    return done(run(world, keep))
 
 
 # ── two phases ──────────────────────────────────────────────────────────────────────────────────
@@ -299,169 +273,6 @@ def test_unfinished_points_are_roots_until_a_full_one_is_there() -> None:
         restorable(world)
     assert unfinished(world) == set()
     assert len(seqs(world)) == 2, "the newest, and one that is doomed"
-
-
-# ── what stops it ───────────────────────────────────────────────────────────────────────────────
-
-
-def stopped(world: World, keep: Keep = LAST_2) -> DrdError:
-    """A prune that must change nothing but local state."""
-    before = {key: list(world.store.remains(key)) for key in world.keys("")}
-    result = run(world, keep)
-    assert result.stopped is not None
-    assert {
-        key: list(world.store.remains(key))
-        for key in world.keys("")
-        if not key.startswith("probe/")
-    } == before
-    assert (result.doomed, result.deleted, result.spared) == ([], [], [])
-    return result.stopped
-
-
-def due(world: World) -> World:
-    """Everything is ready for the second phase."""
-    done(run(world, LAST_2))
-    history(world, 1)
-    pass_time(world)
-    return world
-
-
-def manifest(world: World, seq: int) -> str:
-    return names.manifest_key(world.ring.tenant, world.lineage, seq)
-
-
-def drop(world: World, key: str) -> None:
-    for version in world.store.remains(key):
-        world.store.delete(key, version=version)
-
-
-@pytest.mark.parametrize("phase", ["first", "second"])
-@pytest.mark.parametrize("forgotten", [False, True])
-def test_an_unreadable_manifest_stops_it(any_world: World, phase: str, *, forgotten: bool) -> None:
-    if phase == "second":
-        due(any_world)
-    if forgotten:
-        any_world.catalogue = MemoryCatalogue()
-        for version in any_world.store.versions(manifest(any_world, 5)):
-            any_world.store.damage(manifest(any_world, 5), b"rot", version=version.version)
-    else:
-        any_world.store.put(manifest(any_world, 8), b"drd1mani and rot")
-    assert isinstance(stopped(any_world), IntegrityError)
-
-
-@pytest.mark.parametrize("folder", ["p", "x", "m", "k", "g"])
-def test_a_foreign_object_stops_it(world: World, folder: str) -> None:
-    due(world)
-    world.store.put(f"{folder}/{world.ring.tenant.hex()}/{world.lineage.hex()}/holiday.jpg", b"")
-    error = stopped(world)
-    assert "holiday.jpg" in f"{error} {error.hint}"
-
-
-def test_a_hidden_head_stops_it(world: World) -> None:
-    due(world)
-    drop(world, manifest(world, 7))
-    assert isinstance(stopped(world), RefusedError)
-
-
-@pytest.mark.parametrize("forgotten", [False, True])
-def test_a_gap_that_no_journal_explains_stops_it(world: World, *, forgotten: bool) -> None:
-    due(world)
-    drop(world, manifest(world, 6))
-    if forgotten:
-        world.catalogue = MemoryCatalogue()
-    error = stopped(world)
-    assert isinstance(error, IntegrityError)
-    assert "gone" in error.message
-
-
-def test_a_missing_table_stops_it(world: World) -> None:
-    due(world)
-    world.catalogue = MemoryCatalogue()
-    opened = world.opened(7)
-    reference = opened.map.references[-1]
-    drop(world, names.table_key(world.ring.tenant, world.lineage, reference.table_id))
-    assert isinstance(stopped(world), IntegrityError)
-
-
-def test_a_clear_part_that_somebody_wrote_anew_stops_it(world: World) -> None:
-    """Else one who may write could make live packs look dead."""
-    due(world)
-    world.catalogue = MemoryCatalogue()
-    reference = world.opened(7).map.references[-1]
-    key = names.table_key(world.ring.tenant, world.lineage, reference.table_id)
-    data = bytearray(world.store.get(key))
-    at = 12 + 64 + 4 + 16 + 32 + 4
-    for place in range(at, at + 40):
-        data[place] ^= 1
-    for version in world.store.versions(key):
-        world.store.damage(key, bytes(data), version=version.version)
-    assert isinstance(stopped(world), IntegrityError)
-
-
-def test_a_garbled_hold_stops_it(world: World) -> None:
-    due(world)
-    place = f"h/{world.ring.tenant.hex()}/{world.lineage.hex()}"
-    world.store.put(f"{place}/hold-0000000002-{'ab' * 8}", b"garbage")
-    assert isinstance(stopped(world), IntegrityError)
-
-
-def test_a_garbled_journal_stops_it(world: World) -> None:
-    due(world)
-    place = f"g/{world.ring.tenant.hex()}/{world.lineage.hex()}"
-    world.store.put(f"{place}/2", b"garbage")
-    assert isinstance(stopped(world), IntegrityError)
-
-
-def test_a_clock_behind_the_newest_point_stops_it(world: World) -> None:
-    due(world)
-    world.clock.at -= 30 * GRACE
-    error = stopped(world)
-    assert isinstance(error, RefusedError)
-    assert "clock" in error.message
-
-
-@pytest.mark.parametrize("days", [-1, 1])
-def test_a_clock_that_is_not_the_stores_stops_it(world: World, days: int) -> None:
-    due(world)
-    pass_time(world)
-    moved = replace(pruner(world), now=lambda: world.clock() + timedelta(days=days))
-    before = world.keys("m/") | world.keys("p/") | world.keys("x/")
-    result = run(world, LAST_2, moved)
-    assert isinstance(result.stopped, RefusedError)
-    assert "clock" in result.stopped.message
-    assert world.keys("m/") | world.keys("p/") | world.keys("x/") == before
-
-
-def test_a_run_under_way_stops_it(world: World) -> None:
-    due(world)
-    world.lease = MemoryLease()
-    identity = world.source.found(IMAGE).identity
-    with world.lease.hold(lease_name(identity)):
-        error = stopped(world)
-    assert isinstance(error, RefusedError)
-    assert done(run(world, LAST_2)).deleted == [1, 2, 3, 4]
-
-
-def test_a_store_that_refuses_deletion_is_told_apart(world: World) -> None:
-    due(world)
-    denied = FaultyStore(world.store, "denied " * 50)
-    result = run(world, LAST_2, pruner(world, deleter=denied))
-    assert isinstance(result.stopped, StoreError)
-    assert "[repository.s3.pruner]" in result.stopped.hint
-    assert done(run(world, LAST_2)).deleted == [1, 2, 3, 4]
-
-
-def test_a_failing_store_deletes_nothing_of_which_it_is_not_sure(world: World) -> None:
-    """Whatever read fails, what is deleted is dead, and the next prune goes on."""
-    due(world)
-    for fails in range(0, 60, 3):
-        branch = world.fork()
-        faulty = FaultyStore(branch.store, reads="ok " * fails + "503")
-        run(branch, LAST_2, pruner(branch, store=faulty)) if fails > 8 else None
-        branch.check(restorable(branch))
-        done(run(branch, LAST_2))
-        assert seqs(branch) == [5, 6, 7]
-        branch.check()
 
 
 # ── another host ────────────────────────────────────────────────────────────────────────────────
