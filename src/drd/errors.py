@@ -6,6 +6,7 @@ of a room is a bug: each adapter turns what its library raises into one of these
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar, Final
 
 from typing_extensions import override
@@ -144,10 +145,21 @@ class RefusedError(DrdError):
 
 
 class BusyError(RefusedError):
-    """Somebody else works on it: another run, on this host or another, holds the lease."""
+    """Somebody else works on it: another run, on this host or another, holds the lease.
+
+    Args:
+        message: as of any error; so are *about* and *hint*.
+        until: when the lease runs out unless it is renewed; None where nobody can say.
+    """
 
     code = "busy"
     next_step = "wait until the other run is done"
+
+    def __init__(
+        self, message: str, *, about: str = "", hint: str = "", until: datetime | None = None
+    ) -> None:
+        super().__init__(message, about=about, hint=hint)
+        self.until = until
 
 
 class StoppedError(DrdError):

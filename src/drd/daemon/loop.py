@@ -35,8 +35,6 @@ SHOW_S: Final = 1.0
 """Least seconds between two views: runs that end in quick succession need not each have one."""
 JUMP_S: Final = 5.0
 """A clock that moved by so much more or less than the timer has jumped (or the machine slept)."""
-BUSY_AGAIN_S: Final = 15
-"""How long to leave an image alone that somebody else works on, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,8 +293,8 @@ class Loop:
     def _end_backup(self, one: Running, record: RunRecord, now: datetime) -> None:
         pause = self._pause(record, now)
         if record.outcome is Outcome.BUSY:
-            wait = max(BUSY_AGAIN_S, self.config.daemon.lease_ttl // 2)
-            self.board.holds_off[record.subject] = now + timedelta(seconds=wait)
+            free_at = one.free_at(now, float(self.config.daemon.lease_ttl))
+            self.board.holds_off[record.subject] = free_at
         say_end(self._desk.log, one, record, pause, now=now)
         self.board.note_end(record, pause, one.head(record.subject, now))
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from drd.core.lines import number, text
 from drd.model import Head, Json, Outcome, RunRecord
+
+BUSY_AGAIN_S: Final = 15.0
+"""How long to leave an image alone that somebody else works on, at least."""
 
 KEPT_TEXT: Final = 2000
 """Characters of a message that are kept."""
@@ -77,6 +80,18 @@ class Running:
             return Outcome.STOPPED, "", "killed: it did not stop in time"
         how = f"died of signal {-status}" if status < 0 else f"ended with {status}"
         return Outcome.CRASHED, "crashed", f"the process of the run {how}, and said nothing"
+
+    def free_at(self, now: datetime, ttl_s: float) -> datetime:
+        """When to look again at what another one holds: when its lease runs out, where that is known.
+
+        If the holder died it is free then, and not before; if it lives, it will have renewed it. A clock
+        that differs from the cluster's moves that, by no more than the time to live.
+        """
+        until = text(self.result, "until")
+        if not until:
+            return now + timedelta(seconds=max(BUSY_AGAIN_S, ttl_s / 2))
+        left_s = (datetime.fromisoformat(until) - now).total_seconds()
+        return now + timedelta(seconds=min(max(left_s, 0.0), ttl_s) + 1.0)
 
     def head(self, identity: str, now: datetime) -> Head | None:
         """The newest point of the image, when the run made or found one (until *now*)."""

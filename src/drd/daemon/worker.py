@@ -25,7 +25,7 @@ from typing import BinaryIO, Final, NoReturn
 from drd.core.lines import MAX_LINE, decode, encode, text
 from drd.daemon import jobs
 from drd.daemon.nursery import MESSAGE
-from drd.errors import DrdError, StoppedError
+from drd.errors import BusyError, DrdError, StoppedError
 from drd.model import Json, Outcome, Progress
 
 PR_SET_PDEATHSIG: Final = 1
@@ -194,7 +194,9 @@ def _failure(error: DrdError) -> dict[str, Json]:
         outcome = Outcome.STOPPED
     elif error.code == "busy":
         outcome = Outcome.BUSY
+    until = error.until if isinstance(error, BusyError) else None
     return {
+        "until": until.isoformat() if until else "",
         "outcome": outcome.value,
         "exit": error.exit_code,
         "code": error.code,

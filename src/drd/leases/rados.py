@@ -46,6 +46,12 @@ EPOCH: Final = "epoch"
 TRIES: Final = 5
 """So often taking is tried where each time another one took or gave back the lease meanwhile."""
 
+TAKEN: Final = frozenset({errno.EBUSY, errno.ECANCELED})
+"""What the OSD says where another one has the lock, or was quicker and has counted the epoch on."""
+
+LOST: Final = TAKEN | {errno.ENOENT}
+"""The same of a lock that was ours; without lock or object it is ENOENT."""
+
 _Step: TypeAlias = Callable[[Any], None]
 
 
@@ -243,17 +249,19 @@ class _Grip:
         for _ in range(TRIES):
             before = self._read_epoch()
             after = str(int(before or 0) + 1)
-            answer = self._operate(self._lock(renew=False), _same(before), self._write(after))
+            answer = self._operate(
+                self._lock(renew=False), _same(before), self._write(after), said=TAKEN
+            )
             if answer == 0:
                 self.epoch = int(after)
                 return
             if answer == errno.EBUSY and (holders := self._lockers()):
                 raise _busy(self.name, holders[0])
-        raise _busy(self.name, None)
+        raise _busy(self.name, None)  # it changes hands all the time
 
     def renew(self) -> str:
         """Step 2."""
-        answer = self._operate(self._lock(renew=True), _same(str(self.epoch)))
+        answer = self._operate(self._lock(renew=True), _same(str(self.epoch)), said=LOST)
         if answer == 0:
             return ""
         holders = self._lockers()
@@ -267,6 +275,7 @@ class _Grip:
         self._operate(
             lambda op: op.execute(cls_lock.CLASS, cls_lock.ASSERT_LOCKED, asserted),
             lambda op: op.remove(),
+            said=LOST,
         )
 
     def _lock(self, *, renew: bool) -> _Step:
@@ -277,8 +286,8 @@ class _Grip:
     def _write(self, epoch: str) -> _Step:
         return lambda op: self._ioctx.set_omap(op, (EPOCH,), (epoch.encode(),))
 
-    def _operate(self, *steps: _Step) -> int:
-        """Do all *steps* or none; 0, or the errno of the first that said no."""
+    def _operate(self, *steps: _Step, said: frozenset[int]) -> int:
+        """Do all *steps* or none; 0, or the errno of the first that said no, when it is one of *said*."""
         rados = self._cluster.ceph.rados
         with self._calls(), rados.WriteOpCtx() as op:
             for step in steps:
@@ -286,7 +295,7 @@ class _Grip:
             try:
                 self._ioctx.operate_write_op(op, self._object)
             except rados.Error as error:
-                if code_of(error) not in {errno.EBUSY, errno.ENOENT, errno.ECANCELED}:
+                if code_of(error) not in said:
                     raise
                 return code_of(error)
         return 0
@@ -363,4 +372,5 @@ def _busy(name: str, holder: Locker | None) -> BusyError:
         f"lineage busy: {who} holds the lease{until}",
         about=name,
         hint="wait until it is done; the lease of a holder that died runs out by itself",
+        until=holder.until if holder else None,
     )

@@ -183,6 +183,23 @@ def test_busy_is_left_alone_for_a_while_and_is_no_failure() -> None:
     assert list(stage.under_way()) == ["vms/a"]
 
 
+@pytest.mark.parametrize(
+    "left_s, again_s",
+    [(7, 8), (40, 41), (-3600, 1), (3600, 61)],
+    ids=["soon", "later", "a clock behind ours", "a clock ahead of ours"],
+)
+def test_what_another_holds_is_looked_at_when_its_lease_runs_out(left_s: int, again_s: int) -> None:
+    """So an image of a node that died is taken over within the lease time."""
+    stage = Stage().begun("a")
+    until = (stage.at + timedelta(seconds=left_s)).isoformat()
+    stage.ends(stage.under_way()["vms/a"], 15, outcome="busy", code="busy", until=until)
+    if again_s > 1:
+        stage.passes(again_s - 1)
+        assert not stage.under_way()
+    stage.passes(2)
+    assert list(stage.under_way()) == ["vms/a"]
+
+
 @pytest.mark.parametrize("status", [-11, -6, 3, 0])
 def test_a_worker_that_dies_without_a_word_has_crashed(status: int) -> None:
     stage = Stage().begun("a")
