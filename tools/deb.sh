@@ -23,13 +23,13 @@ site=$home/lib/python$release/site-packages
 
 pip() { "$python" -m pip --disable-pip-version-check --quiet "$@"; }
 
-compile() { # compile ROOT: no time in the compiled files, and none looked at: a package is what it is
-  "$python" -m compileall -q -j0 --invalidation-mode unchecked-hash -s "$1" "$1/usr/lib/drd"
+compile() { # compile ROOT FOLDER: no time in the compiled files, and none looked at: a package is what it is
+  "$python" -m compileall -q -j0 --invalidation-mode unchecked-hash -s "$1" -p / "$2"
 }
 
-libraries() { # the pinned wheels, installed and compiled; kept in the cache, named after their pins
+libraries() { # the pinned wheels, installed and compiled; kept in the cache, named after what makes them
   local pins kept new to
-  pins=$(grep -v '^ *#' requirements/run.txt | sha256sum | cut -c1-16)
+  pins=$({ grep -v '^ *#' requirements/run.txt && declare -f compile libraries; } | sha256sum | cut -c1-16)
   kept=$cache/libraries-$architecture-$release-$pins
   if [[ ! -d $kept ]]; then
     mkdir -p "$cache"
@@ -39,7 +39,7 @@ libraries() { # the pinned wheels, installed and compiled; kept in the cache, na
       --target "$to" -r requirements/run.txt
     rm -rf "${to:?}/bin"
     find "$to" -name '*.so*' -exec chmod 644 {} +
-    compile "$new"
+    compile "$new" "$to"
     chmod 755 "$new"
     mv -T "$new" "$kept" 2>/dev/null || rm -rf "$new" # somebody else was quicker
   fi
@@ -51,7 +51,7 @@ environment() { # an environment of its own: of Debian's modules it sees Ceph's 
   pip install --no-deps --no-compile --no-warn-script-location --no-index --target "$site" dist/drd-*.whl
   rm -rf "${site:?}/bin"
   find "$site" \( -name direct_url.json -o -name REQUESTED -o -name INSTALLER \) -delete
-  compile "$root"
+  compile "$root" "$site/drd"
   mkdir "$home/bin"
   ln -s "../../../bin/python$release" "$home/bin/python3"
   printf 'home = /usr/bin\ninclude-system-site-packages = false\nversion = %s\n' "$release" \
