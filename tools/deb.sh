@@ -94,9 +94,8 @@ files() {
     install -d "$root/usr/share/drd"
     cp -r --preserve=mode monitoring "$root/usr/share/drd/monitoring"
   fi
-  put 644 /usr/share/man/man1 docs/man/*.1 man/*.1
-  put 644 /usr/share/man/man8 docs/man/*.8 man/*.8
-  find "$root/usr/share/man" -type f -exec gzip -9n {} + 2>/dev/null || true
+  "$python" tools/man.py "$root/usr/share/man"
+  find "$root/usr/share/man" -type f -exec gzip -9n {} +
   completions
   install -D -m 644 packaging/debian/lintian-overrides "$root/usr/share/lintian/overrides/drd"
   printf 'drd (%s) unstable; urgency=medium\n\n  * See the changelog of the project.\n\n -- %s  %s\n' "$version" \
