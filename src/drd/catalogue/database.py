@@ -48,13 +48,16 @@ class Database:
     Args:
         path: the file.
         reading: only read, and change nothing: no file is made, and a damaged one stays where it is.
+        lasting: what was written survives a power cut; else the last moments may be lost, no more than
+            that (PRAGMA synchronous, WAL).
 
     Raises:
         ConfigError: the folder cannot be written, or (reading) the file cannot be read.
         NotFoundError: there is none (reading).
     """
 
-    def __init__(self, path: Path, *, reading: bool = False) -> None:
+    def __init__(self, path: Path, *, reading: bool = False, lasting: bool = True) -> None:
+        self._lasting = lasting
         self._path = path
         self._reading = reading
         self.sql = statements("queries.sql")
@@ -147,6 +150,8 @@ class Database:
         self._path.chmod(0o600)
         self._file = self._identity()
         self._db.execute("PRAGMA journal_mode = WAL")
+        if not self._lasting:
+            self._db.execute("PRAGMA synchronous = NORMAL")
         if self._version() != SCHEMA_VERSION:  # else nothing is written: the disk may be full
             with self._transaction():
                 self._migrate(self._version())

@@ -19,11 +19,15 @@ TRIM_EVERY: Final = 256
 """All are trimmed once in so many runs: it reads over what stays for ever."""
 _T = TypeVar("_T")
 _RUN: Final = tuple(field.name for field in fields(RunRecord))
-_TIMES: Final = frozenset({"started_at", "slot", "ended_at"})
+_TIMES: Final = tuple(_RUN.index(name) for name in ("started_at", "slot", "ended_at"))
+_NAMES: Final = tuple(_RUN.index(name) for name in ("subject", "label", "message"))
+_OUTCOME: Final = _RUN.index("outcome")
 
 
 class SqliteDiary:
     """A :class:`drd.ports.Diary` in the file of the catalogue.
+
+    A power cut may cost its last moments; no run waits for a disk on its account.
 
     A file that is found damaged is set aside and begun anew, once for each call, and *warn* is told.
 
@@ -38,7 +42,7 @@ class SqliteDiary:
     """
 
     def __init__(self, path: Path, warn: Callable[[str], None], *, reading: bool = False) -> None:
-        self._database = Database(path, reading=reading)
+        self._database = Database(path, reading=reading, lasting=False)
         self._sql = self._database.sql
         self._warn = warn
         self._mends = not reading
@@ -203,10 +207,8 @@ def _run_row(run: RunRecord, *, latest: bool) -> dict[str, object]:
             value = value.isoformat()
         elif isinstance(value, Outcome):
             value = value.value
-        elif isinstance(value, str):
-            value = _text(value)
         row[name] = value
-    return row
+    return row | {name: _text(getattr(run, name)) for name in ("subject", "label", "message")}
 
 
 def _runs(rows: list[tuple[Any, ...]]) -> list[RunRecord]:
@@ -214,15 +216,17 @@ def _runs(rows: list[tuple[Any, ...]]) -> list[RunRecord]:
 
 
 def _run(row: tuple[Any, ...]) -> RunRecord:
-    found: dict[str, Any] = dict(zip(_RUN, row, strict=True))
-    for name, value in found.items():
-        if name in _TIMES:
-            found[name] = _time(value)
-        elif isinstance(value, bytes):
-            found[name] = _string(value)
-    if found["outcome"] is not None:
-        found["outcome"] = Outcome(found["outcome"])
-    return RunRecord(**found)
+    """A row of ten thousand, so this is done by place, not by name."""
+    values = list(row)
+    for place in _TIMES:
+        if values[place] is not None:
+            values[place] = datetime.fromisoformat(values[place])
+    for place in _NAMES:
+        if isinstance(values[place], bytes):
+            values[place] = _string(values[place])
+    if values[_OUTCOME] is not None:
+        values[_OUTCOME] = Outcome(values[_OUTCOME])
+    return RunRecord(*values)
 
 
 def _pause_row(pause: Pause) -> dict[str, object]:

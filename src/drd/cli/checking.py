@@ -37,7 +37,7 @@ def checked(call: Call, names: Sequence[str]) -> Reply:
     try:
         house = call.house()
         try:
-            return _judged(house, names)
+            return _judged(house, names, as_json=call.as_json)
         finally:
             house.close()
     except DrdError as error:
@@ -48,10 +48,11 @@ def checked(call: Call, names: Sequence[str]) -> Reply:
         return unknown(unexpected(error))
 
 
-def _judged(house: House, names: Sequence[str]) -> Reply:
+def _judged(house: House, names: Sequence[str], *, as_json: bool) -> Reply:
     from drd.core.standing import is_verify_overdue  # noqa: PLC0415
     from drd.wiring.standing import named, survey  # noqa: PLC0415
 
+    house.settle_in()
     seen = survey(house)
     if seen.missing:
         return unknown(NotFoundError(seen.missing, hint="start drd.service"))
@@ -69,7 +70,7 @@ def _judged(house: House, names: Sequence[str]) -> Reply:
         problems.insert(0, ("drd", "; ".join(status.doubts(seen))))
     first = f"{_words(seen, chosen, overdue)} | {_numbers(seen, chosen, overdue)}"
     _fill(reply, first, problems)
-    reply.lists["lineages"] = [status.lineage_row(one) for one in chosen]
+    reply.lists["lineages"] = [status.lineage_row(one) for one in chosen] if as_json else []
     reply.facts |= status.facts(seen, chosen)
     return reply
 

@@ -84,8 +84,8 @@ def say(reply: Reply, *, as_json: bool, to_stderr: bool = False) -> None:
         return
     try:
         if reply.shown:
-            for line in table(reply.shown, reply.colours if _is_terminal(out) else {}):
-                click.echo(line, file=out)
+            lines = table(reply.shown, reply.colours if _is_terminal(out) else {})
+            click.echo("\n".join(lines), file=out)  # at once: each call writes to the terminal
         for line in reply.text:
             _print(line, out)
     finally:  # what went wrong is told also where the table could not be written

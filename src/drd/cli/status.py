@@ -64,7 +64,7 @@ def status(call: Call, names: tuple[str, ...], *, check: bool, watch: bool) -> R
             from drd.cli.watching import keep_showing  # noqa: PLC0415
 
             return keep_showing(lambda: looked(house, names))
-        return looked(house, names)
+        return looked(house, names, as_json=call.as_json)
     finally:
         house.close()
 
@@ -77,8 +77,8 @@ def wrong_check(what: str) -> int:
     return UNKNOWN
 
 
-def looked(house: House, names: Sequence[str]) -> Reply:
-    """One look: a line for each lineage that *names* mean.
+def looked(house: House, names: Sequence[str], *, as_json: bool = False) -> Reply:
+    """One look: a line for each lineage that *names* mean, for a person or for a program.
 
     Raises:
         NotFoundError: one of them means nothing.
@@ -86,11 +86,14 @@ def looked(house: House, names: Sequence[str]) -> Reply:
     """
     from drd.wiring.standing import named, survey  # noqa: PLC0415
 
+    house.settle_in()
     seen = survey(house)
     chosen = named(seen.standings, names)
-    reply = Reply(warnings=[*house.warnings, *doubts(seen)])
-    reply.lists["lineages"] = [lineage_row(one) for one in chosen]
-    reply.facts = facts(seen, chosen)
+    reply = Reply(warnings=[*house.warnings, *doubts(seen)], lists={"lineages": []})
+    if as_json:
+        reply.lists["lineages"] = [lineage_row(one) for one in chosen]
+        reply.facts = facts(seen, chosen)
+        return reply
     reply.shown = [_line(one, seen.at) for one in chosen]
     reply.colours = {state.value: colour for state, colour in COLOURS.items()}
     reply.text = [_told(seen, chosen)]

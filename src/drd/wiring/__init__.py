@@ -304,7 +304,7 @@ class House(HostState):
         return list(source.doubts()) if isinstance(source, _Doubting) else []
 
     # ── hands ─────────────────────────────────────────────────────────────────────────────────
-    def _settle_in(self) -> None:
+    def settle_in(self) -> None:
         """Before long work: what was loaded until now stays, so the collector need not look at it again
         and again (3 % of the processor time of a backup and a restore).
         """
@@ -332,7 +332,7 @@ class House(HostState):
 
     def bench(self, repository: Repository) -> Bench:
         """With what a backup works."""
-        self._settle_in()
+        self.settle_in()
         config = self.need_config()
         knobs = Knobs(
             zstd_level=config.pack.zstd_level,
@@ -386,7 +386,7 @@ class House(HostState):
         """With what a restore works: many requests, because a round trip is the ceiling."""
         from drd.work.restore import Hands  # noqa: PLC0415 - other verbs do without
 
-        self._settle_in()
+        self.settle_in()
         cpu = self._pool(self.workers(), "drd-cpu")
         return Hands(cpu, self.readers(), self._pool(1, "drd-check"), self.report)
 
