@@ -30,6 +30,7 @@ LISTS: Final[Mapping[str, tuple[str, ...]]] = {
     "preview": ("decisions",),
     "prune": ("lineages",),
     "doctor": ("findings",),
+    "check-config": ("findings",),
     "snapshots": ("snapshots",),
     "rebuild": ("lineages",),
     "run": ("runs",),

@@ -17,6 +17,7 @@ from drd import __version__
 from drd.cli import (
     backup,
     catalogue,
+    checkconfig,
     doctor,
     hold,
     ls,
@@ -67,6 +68,7 @@ for command in (
     prune.prune,
     policy.policy,
     hold.hold,
+    checkconfig.check_config,
     doctor.doctor,
     snapshots.snapshots,
     catalogue.catalogue,

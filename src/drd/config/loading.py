@@ -6,13 +6,14 @@ import difflib
 import glob
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
+from drd.config.faults import EXPLAINED, Fault, KeyPath, Page, as_error
 from drd.config.section import UNKNOWN_KEY, refuse_unknown
 from drd.config.sections import Config, DeviceSource
 from drd.errors import ConfigError
@@ -20,6 +21,7 @@ from drd.errors import ConfigError
 MAX_BYTES: Final = 1 << 20
 SOURCE_TYPES: Final = ("rbd", "device")
 
+_AT_LINE: Final = re.compile(r"at line ([0-9]+)")
 _HEADER: Final = re.compile(r"\s*(\[\[?[^\[\]]+\]\]?)\s*(?:#.*)?")
 _ENTRY: Final = re.compile(r"\s*([A-Za-z0-9_\-.\"' ]+?)\s*=")
 
@@ -38,7 +40,6 @@ _KINDS: Final[Mapping[str, str]] = {
 configuration holds strings, every instance asked for is a path."""
 
 Model = TypeVar("Model", bound=BaseModel)
-KeyPath = tuple[str, ...]
 
 
 def load_config(path: Path) -> Config:
@@ -57,13 +58,25 @@ def read_config(text: str, path: Path) -> Config:
     Raises:
         ConfigError: see :func:`load_config`.
     """
+    config, faults = parse_config(text, path)
+    if config is None:
+        raise as_error(faults, str(path))
+    return config
+
+
+def parse_config(text: str, path: Path) -> tuple[Config | None, list[Fault]]:
+    """As :func:`read_config`, but what is wrong is returned; then there is no configuration."""
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            f"the configuration is no TOML: {error}", about=str(path), hint="see config/drd.toml"
-        ) from error
-    return resolve_paths(check_config(data, text=text, about=str(path)), path.absolute().parent)
+        match = _AT_LINE.search(str(error))
+        line = int(match[1]) if match else 0
+        told = f"is no TOML: {error}"
+        return None, [Fault("error", str(path), line, "", told, "see config/drd.toml")]
+    try:
+        return resolve_paths(_checked(data), path.absolute().parent), []
+    except (PydanticCustomError, ValidationError) as error:
+        return None, _told(error, text, path)
 
 
 def check_config(data: Mapping[str, Any], *, text: str = "", about: str = "") -> Config:
@@ -72,17 +85,17 @@ def check_config(data: Mapping[str, Any], *, text: str = "", about: str = "") ->
     Raises:
         ConfigError: see :func:`load_config`.
     """
+    try:
+        return _checked(data)
+    except (PydanticCustomError, ValidationError) as error:
+        raise as_error(_told(error, text, Path(about)), about) from error
+
+
+def _checked(data: Mapping[str, Any]) -> Config:
     # pydantic-settings takes arguments of its own that begin with an underscore, such as the name of
     # a further file to read: a key of the file must not become one.
-    try:
-        refuse_unknown(Config, data)
-        return Config(**data)
-    except PydanticCustomError as error:
-        raise _told([Fault((), error.type, error.message(), error.context)], text, about) from error
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
-        faults = [Fault(one["loc"], one["type"], one["msg"], one.get("ctx")) for one in details]
-        raise _told(faults, text, about) from error
+    refuse_unknown(Config, data)
+    return Config(**data)
 
 
 def read_text(path: Path) -> str:
@@ -109,7 +122,7 @@ def read_text(path: Path) -> str:
 
 
 # ── faults ──────────────────────────────────────────────────────────────────────────────────────
-class Fault(NamedTuple):
+class _Found(NamedTuple):
     """One thing that pydantic found: where, its name for it, its sentence, its particulars."""
 
     location: tuple[int | str, ...]
@@ -118,23 +131,23 @@ class Fault(NamedTuple):
     context: Mapping[str, Any] | None
 
 
-def _told(faults: Sequence[Fault], text: str, about: str) -> ConfigError:
-    lines = dict(key_lines(text))
-    told = []
-    hint = "config/drd.toml explains every key"
-    for fault in faults:
-        keys, sentence = _sentence(fault)
-        line = next(
-            (lines[keys[:end]] for end in range(len(keys), 0, -1) if keys[:end] in lines), 0
-        )
-        where = f"line {line}: " if line else ""
-        told.append(f"{where}{'.'.join(keys) or 'the file'} {sentence}")
-        if fault.kind == UNKNOWN_KEY:
-            hint = f"known here: {(fault.context or {})['known']}"
-    return ConfigError("; ".join(told), about=about, hint=hint)
+def _told(error: PydanticCustomError | ValidationError, text: str, path: Path) -> list[Fault]:
+    """What pydantic found, in the words of this file and with its lines."""
+    page = Page(path, dict(key_lines(text)))
+    if isinstance(error, PydanticCustomError):
+        found = [_Found((), error.type, error.message(), error.context)]
+    else:
+        details = error.errors(include_url=False, include_input=False)
+        found = [_Found(one["loc"], one["type"], one["msg"], one.get("ctx")) for one in details]
+    faults = []
+    for one in found:
+        keys, sentence = _sentence(one)
+        known = (one.context or {}).get("known") if one.kind == UNKNOWN_KEY else None
+        faults.append(page.error(keys, sentence, f"known here: {known}" if known else EXPLAINED))
+    return faults
 
 
-def _sentence(fault: Fault) -> tuple[KeyPath, str]:
+def _sentence(fault: _Found) -> tuple[KeyPath, str]:
     """Full path of the key that is at fault, and the sentence that follows it."""
     keys = _without_tags(fault.location)
     kind, context = fault.kind, fault.context or {}
@@ -157,7 +170,7 @@ def _sentence(fault: Fault) -> tuple[KeyPath, str]:
     )
 
 
-def _kind(fault: Fault) -> str:
+def _kind(fault: _Found) -> str:
     """What a value of the wrong kind should be; a part of a list is what the list is full of."""
     inside = bool(fault.location) and isinstance(fault.location[-1], int)
     return "a list of strings, all of them" if inside else _KINDS[fault.kind]
