@@ -14,6 +14,7 @@ ALL: Final = {
     "compression": "zstd by level, and beside it the digests",
     "start": "drctl --help, and drctl ls on 100 lineages in a folder and in MinIO",
     "metrics": "a scrape of /metrics with 10,000 lineages, and what memory that takes",
+    "status": "drctl status, a tick's questions and a worker's, on 10,000 lineages of 100 points",
     "pipeline": "read, digest, zstd-1, seal without a store, beside zstd-1 alone",
     "metadata": "metadata of each hourly point of a 4 TiB image, 3 GiB/h of scattered change",
     "tebibyte": "one 4 KiB write on a 1 TiB RBD image",
