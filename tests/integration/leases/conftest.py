@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 
 from drd.ceph.cluster import CephAccess
 from drd.leases.rados import PREFIX, RadosLease, Terms
 from lab.ceph import Ceph
+from lab.folder import Lab
+from tests.integration.leases.nodes import TwoNodes
 from tests.lab.holders import OtherProcess, holder
 
 TTL_S = 5.0
@@ -61,3 +65,14 @@ class Leases:
 @pytest.fixture
 def leases(ceph: Ceph) -> Leases:
     return Leases(ceph)
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, breakable: Lab) -> Iterator[TwoNodes]:
+    """Its images are read with a long patience: only the lease tells that the cluster was away."""
+    breakable.start_ceph()
+    breakable.start_minio()
+    made = TwoNodes(tmp_path / "site", breakable, op_timeout_s=100.0, patience_s=10.0)
+    made.made()
+    yield made
+    breakable.ceph.resume()

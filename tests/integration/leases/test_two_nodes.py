@@ -5,63 +5,18 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
-import pytest
-
-from lab.folder import Lab
 from tests.e2e import drctl
-from tests.e2e.cloud import Cloud
 from tests.e2e.drctl import Answer
-from tests.e2e.site import MIB, digest
+from tests.e2e.site import MIB
+from tests.integration.leases.nodes import LONG, TTL_S, TwoNodes
 
-LONG = 192 * MIB
-"""More than a source reads ahead: there is a middle."""
-TTL_S = 5
 BOUNDED_S = 120.0
 
 Running = subprocess.Popen[bytes]
-
-
-class TwoNodes(Cloud):
-    """A cloud with a second node: the same configuration and keys, a state folder of its own."""
-
-    def nodes(self, ttl_s: int = TTL_S) -> tuple[Path, Path]:
-        """Configurations of both."""
-        self.configure(extra=f'[daemon]\nlease = "rados"\nlease_ttl = "{ttl_s}s"\n')
-        second = self.folder / "node-b.toml"
-        text = self.config.read_text()
-        second.write_text(text.replace(str(self.state), str(self.folder / "state-b")))
-        return self.config, second
-
-    def manifests(self) -> int:
-        """Points that are in the bucket, full and partial, looked up behind MinIO's back."""
-        return len(list(self.objects.glob("m/*/*/*")))
-
-    def lineages(self) -> int:
-        """Lineages that have a point, full or partial."""
-        return len(list(self.objects.glob("m/*/*")))
-
-    def restored(self) -> str:
-        """SHA-256 of what the newest point restores to."""
-        target = self.folder / "restored"
-        target.unlink(missing_ok=True)
-        answer = self.process("restore", self.label, "--to", f"file:{target}")
-        assert answer.code == 0, answer.text
-        return digest(target)
-
-
-@pytest.fixture
-def cloud(tmp_path: Path, breakable: Lab) -> Iterator[TwoNodes]:
-    """Its images are read with a long patience: only the lease tells that the cluster was away."""
-    breakable.start_ceph()
-    breakable.start_minio()
-    made = TwoNodes(tmp_path / "site", breakable, op_timeout_s=100.0, patience_s=10.0)
-    made.made()
-    yield made
-    breakable.ceph.resume()
 
 
 def begun(node: Path) -> Running:
