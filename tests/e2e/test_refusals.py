@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from drd.core import names
-from drd.core.seal import sha256
 from drd.core.sheet import decode_sheet
 from drd.core.trust import (
     FORMAT,
@@ -29,6 +28,7 @@ from drd.model import Json, Role
 from drd.wiring import open_house
 from drd.wiring.clock import now
 from drd.work.backup import backup
+from drd.work.bench import lease_name
 from tests.e2e import drctl
 from tests.e2e.drctl import Answer
 from tests.e2e.site import Bucket, S3Server, Site, scatter, tree
@@ -388,7 +388,7 @@ def test_a_lineage_that_is_busy(filled: Site) -> None:
     try:
         bench = house.bench(house.repository(Role.BACKUP))
         found = next(one for one in house.source("disks").discover() if one.label == "disks/a.img")
-        with bench.lease.hold(sha256(found.identity.encode()).hex()):
+        with bench.lease.hold(lease_name(found.identity)):
             answer = filled.process("backup")
     finally:
         house.close()

@@ -9,12 +9,22 @@ from datetime import timedelta
 from typing import Final
 
 from drd.core import merge
+from drd.core.seal import sha256
 from drd.model import Json
 from drd.ports import Catalogue, Lease, Now, Random, Report
 from drd.work.repository import Repository
 
 PARTIAL_PACKS: Final = 16
 """Packs after which a long run commits a partial point (issue: at most 16 are put again)."""
+
+
+def lease_name(identity: str) -> str:
+    """What a run for the image of that identity holds, whatever it does.
+
+    By the identity, because a new image has no lineage yet: two nodes that see it at the same time would
+    begin one each.
+    """
+    return sha256(identity.encode()).hex()
 
 
 @dataclass(frozen=True, slots=True)

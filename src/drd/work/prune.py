@@ -26,12 +26,13 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from drd.core import journal as journals
-from drd.core import liveness, names, retention, seal
+from drd.core import liveness, names, retention
 from drd.core.journal import DoomedList
 from drd.core.retention import Decision, Keep
 from drd.errors import DrdError, IntegrityError, ObjectMissingError, RefusedError
 from drd.model import Json, KnownPoint, PointInfo, PointKind, TableSpan
 from drd.ports import Catalogue, Held, Lease, Now, Random, Store
+from drd.work.bench import lease_name
 from drd.work.history import read_manifest
 from drd.work.journals import put_at, write
 from drd.work.listing import full_points
@@ -94,11 +95,6 @@ class Pruned:
     bytes_doomed: int = 0
     decisions: list[Decision] = field(default_factory=list)
     stopped: DrdError | None = None
-
-
-def lease_name(identity: str) -> str:
-    """The lease of an image's lineage: the same that its backups hold."""
-    return seal.sha256(identity.encode()).hex()
 
 
 def prune(pruner: Pruner, points: Sequence[PointInfo], rules: Rules) -> Pruned:

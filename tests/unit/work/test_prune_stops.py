@@ -12,7 +12,7 @@ from drd.core.retention import Keep
 from drd.errors import DrdError, IntegrityError, RefusedError, StoreError
 from drd.testing.fakes import MemoryCatalogue, MemoryLease
 from drd.testing.stores import FaultyStore
-from drd.work.prune import lease_name
+from drd.work.bench import lease_name
 from tests.unit.work.shears import (
     GRACE,
     KINDS,
