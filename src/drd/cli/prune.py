@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -82,18 +81,13 @@ def prune_each(
     house: House, pruner: Pruner, chosen: Sequence[Sequence[PointInfo]], reply: Reply
 ) -> list[Pruned]:
     """One lineage after the other; what stops one goes to the errors of *reply*, and stops no other."""
-    from drd.wiring.pruning import lease_of, rules_of  # noqa: PLC0415
-    from drd.work.prune import prune as prune_lineage  # noqa: PLC0415
+    from drd.wiring.pruning import prune_lineage  # noqa: PLC0415
 
     results = []
     for points in chosen:
         name = points[-1].name
-        rules, warning = rules_of(house.need_config(), points)
-        if warning:
-            reply.warnings.append(warning)
         try:
-            own = replace(pruner, lease=lease_of(house, points))
-            result = prune_lineage(own, points, rules)
+            result, warning = prune_lineage(house, pruner, points)
         except KeyboardInterrupt as stop:
             reply.errors.append(stopped(stop, name))
             reply.forced_exit = StoppedError.exit_code
@@ -102,6 +96,7 @@ def prune_each(
             reply.errors.append(unexpected(error, name))
             continue
         results.append(result)
+        reply.warnings += [warning] if warning else []
         if result.stopped is not None:
             reply.errors.append(_about(result.stopped, name))
     return results

@@ -6,6 +6,7 @@ kind        subject                       every                                 
 discover    source                        ``[daemon] discover_every``                 light
 learn       the bucket                    ``[daemon] learn_every``                    light
 snapshots   source                        an hour                                     heavy
+prune       the bucket                    ``[prune] every``                           heavy
 ==========  ============================  ==========================================  ========
 
 Light chores run whenever they are due; of the heavy ones one at a time, the one first that waits
@@ -125,3 +126,5 @@ def chores_of(config: Config) -> Iterator[Chore]:
     for name in sorted(config.source):
         yield Chore(DISCOVER, name, daemon.discover_every, name, {"source": name})
         yield Chore(SNAPSHOTS, name, SNAPSHOTS_EVERY, name, {"source": name})
+    if config.prune.every is not None and any(one.keep for one in config.policy.values()):
+        yield Chore(PRUNE, BUCKET, config.prune.every)

@@ -6,6 +6,7 @@ job         asks                                   brings
 discover    ``source``                             ``images`` with identity, label, policy; ``overlooked``
 learn       nothing                                how many points are known
 snapshots   ``source``                             ``orphans`` of ``snapshots``
+prune       nothing                                counts of what was doomed, deleted, spared
 backup      ``source label identity slot``         ``seq``, ``point_at``, counts of bytes
 ==========  =====================================  ===================================================
 """
@@ -13,7 +14,7 @@ backup      ``source label identity slot``         ``seq``, ``point_at``, counts
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -21,12 +22,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from drd.core.lines import text
+from drd.daemon.chores import PRUNE
 from drd.errors import DrdError, NotFoundError
-from drd.model import BackupResult, Found, Json, Outcome, PointInfo, Role
+from drd.model import BackupResult, Found, Json, Outcome, PointInfo, Progress, Role
 from drd.ports import Report
 
 if TYPE_CHECKING:
     from drd.wiring import House
+    from drd.work.prune import Pruned
 
 NEEDED: Final = (
     "drd.wiring",
@@ -35,6 +38,7 @@ NEEDED: Final = (
     "drd.sources.rbd",
     "drd.stores.s3_client",
     "drd.work.history",
+    "drd.wiring.pruning",
 )
 """What workers need and is slow to import; loaded once, by the mother of all."""
 HOSTS: Final = ("rados", "rbd")
@@ -108,6 +112,48 @@ def snapshots(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
     return {"outcome": Outcome.DONE.value, "orphans": orphans, "snapshots": len(held)}
 
 
+def prune(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
+    """Delete what no policy keeps; what stops one lineage stops no other."""
+    from drd.wiring.pruning import make_pruner, prune_lineage  # noqa: PLC0415
+    from drd.work import listing  # noqa: PLC0415
+
+    del job
+    repository = house.repository(Role.PRUNE)
+    points = listing.known_points(repository, house.spare_catalogue(), pool=house.readers())
+    pruner = make_pruner(house, repository, orphans=False, dry_run=False)
+    lineages = listing.by_lineage(points)
+    pruned, warnings = [], list(repository.warnings)
+    for done, lineage in enumerate(lineages.values()):
+        house.report(Progress(PRUNE, done, len(lineages)))
+        one, warning = prune_lineage(house, pruner, lineage)
+        pruned.append(one)
+        warnings += [warning] if warning else []
+    stopped = [one for one in pruned if one.stopped is not None and one.stopped.code != "busy"]
+    return {
+        "outcome": (Outcome.FAILED if stopped else Outcome.DONE).value,
+        "lineages": len(pruned),
+        "doomed": sum(len(one.doomed) for one in pruned),
+        "deleted": sum(len(one.deleted) for one in pruned),
+        "spared": sum(len(one.spared) for one in pruned),
+        "bytes_freed": sum(one.bytes_freed for one in pruned),
+        "warnings": [*warnings, *(f"{one.name}: {one.stopped}" for one in stopped)],
+        **(_of_stopped(stopped)),
+    }
+
+
+def _of_stopped(stopped: Sequence[Pruned]) -> dict[str, Json]:
+    """The first of what stopped deletion, with how many there are."""
+    if not stopped or stopped[0].stopped is None:
+        return {}
+    error = stopped[0].stopped
+    return {
+        "exit": error.exit_code,
+        "code": error.code,
+        "message": f"deletion stopped in {len(stopped)} lineages, the first is {stopped[0].name}: {error}",
+        "hint": error.hint or error.next_step,
+    }
+
+
 def backup(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
     """One point of one image, unless another node has made it."""
     from drd.work.backup import backup as make_point  # noqa: PLC0415
@@ -152,5 +198,6 @@ JOBS: Final[Mapping[str, Callable[[House, Mapping[str, Json]], dict[str, Json]]]
     "discover": discover,
     "learn": learn,
     "snapshots": snapshots,
+    PRUNE: prune,
     "backup": backup,
 }

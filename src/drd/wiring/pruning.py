@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from drd.stores.retrying import Patience, RetryingStore
 from drd.stores.s3 import S3Settings, S3Store
 from drd.wiring.clock import now
 from drd.work.listing import full_points
-from drd.work.prune import Pruner, Rules
+from drd.work.prune import Pruned, Pruner, Rules, prune
 from drd.work.repository import Repository
 
 if TYPE_CHECKING:
@@ -85,6 +86,16 @@ def lease_of(house: House, points: Sequence[PointInfo]) -> Lease:
     if source in config.source:
         return house.lease(source)
     return LocalLease(config.state_dir / "leases")
+
+
+def prune_lineage(house: House, pruner: Pruner, points: Sequence[PointInfo]) -> tuple[Pruned, str]:
+    """Prune the lineage of *points* (all of it, by number) by its own rules, under its own lease.
+
+    Returns:
+        What was done, what stopped it included; and a warning, or ``""``.
+    """
+    rules, warning = rules_of(house.need_config(), points)
+    return prune(replace(pruner, lease=lease_of(house, points)), points, rules), warning
 
 
 def rules_of(config: Config, points: Sequence[PointInfo]) -> tuple[Rules, str]:
