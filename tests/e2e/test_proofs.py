@@ -80,6 +80,9 @@ def test_damage_is_recorded_and_a_later_whole_look_outdoes_it(filled: Site) -> N
     (result,) = answer.reply["results"]
     assert (result["ok"], result["findings"], result["recorded"]) == (False, 1, True)
     assert "DAMAGED" in filled.told("ls").text
+    shutil.rmtree(filled.state)
+    filled.run("catalogue", "rebuild")
+    assert "verify found damage" in "".join(filled.run("ls").reply["warnings"])
     pack.write_bytes(whole)
     assert filled.run("verify", "--level", "2").code == 0
     assert "DAMAGED" not in filled.told("ls").text

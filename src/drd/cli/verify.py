@@ -136,7 +136,7 @@ class _Look:
         proofs = prove_each(some, prover, reply)
         catalogue = house.spare_catalogue()
         if catalogue is not None:
-            note_damage(catalogue, repository.tenant, proofs, now=now())
+            note_damage(catalogue, repository.tenant, proofs, now=began)
         looked = {(info.lineage, info.seq) for info, _ in proofs}
         missed = {one.lineage for one in some if (one.lineage, one.seq) not in looked}
         finished = {one.lineage for one in some} - missed - prover.cut

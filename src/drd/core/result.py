@@ -34,7 +34,7 @@ class Result:
     ``points`` are those without a finding, ``bad`` those with one; the number of the result is the highest
     of both. ``packs`` were looked at, of ``of`` that these points need. ``cursor`` is there for a run of
     rotating coverage, and ``covered`` its share of the packs that were looked at within the window (1 for
-    any other).
+    any other). ``damaged``: some of the findings are about packs or tables, which a restore reads.
     """
 
     level: int
@@ -42,6 +42,7 @@ class Result:
     points: tuple[int, ...]
     bad: tuple[int, ...] = ()
     findings: int = 0
+    damaged: bool = False
     packs: int = 0
     of: int = 0
     covered: float = 1.0
@@ -88,6 +89,7 @@ def to_statement(result: Result, scope: Scope, sealed: Mapping[str, Json]) -> St
         "points": list(result.points),
         "bad": list(result.bad),
         "findings": result.findings,
+        "damaged": result.damaged,
         "packs": result.packs,
         "of": result.of,
         "covered": round(result.covered, 6),
@@ -124,6 +126,7 @@ def from_statement(said: Statement) -> Result:
             points=_counts(clear["points"]),
             bad=_counts(clear["bad"]),
             findings=_count(clear["findings"]),
+            damaged=clear["damaged"] is True,
             packs=_count(clear["packs"]),
             of=_count(clear["of"]),
             covered=_share(clear["covered"]),

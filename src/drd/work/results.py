@@ -19,12 +19,13 @@ from drd.core import result as results
 from drd.core.result import Result, Told, told_by
 from drd.core.statement import RESULT
 from drd.errors import DrdError, IntegrityError, ObjectMissingError
-from drd.model import Json, PointInfo, Proven
+from drd.model import Damage, Json, PointInfo, Proven
 from drd.ports import Catalogue, Random
 from drd.work.lineagekeys import LineageKeys
+from drd.work.noting import harm
 from drd.work.repository import Repository
 from drd.work.statements import folder_of, hear, say
-from drd.work.verify import Proof, Round
+from drd.work.verify import OBJECT_LEVELS, Proof, Round
 
 KEPT: Final = timedelta(days=60)
 """How long results stay that a newer one of their kind has followed: twice the coverage of a month."""
@@ -65,6 +66,7 @@ def result_of(proven: Sequence[tuple[PointInfo, Proof]], round_: Round, at: date
         points=tuple(sorted(info.seq for info, proof in proven if not proof.findings)),
         bad=tuple(sorted(info.seq for info, proof in proven if proof.findings)),
         findings=sum(len(proof.findings) for _, proof in proven),
+        damaged=any(harm(proof) for _, proof in proven),
         packs=looked,
         of=needed,
     )
@@ -153,7 +155,9 @@ def proven(lineage: bytes, result: Result) -> Proven:
 
 
 def learn_results(repository: Repository, catalogue: Catalogue, lineages: Iterable[bytes]) -> None:
-    """Make *catalogue* know the newest result of each level, from one LIST of all statements."""
+    """Make *catalogue* know the newest result of each level, from one LIST of all statements; and the
+    damage that they tell of, where no verify of this host has said anything of a lineage.
+    """
     wanted: Mapping[str, bytes] = {folder_of(repository, one): one for one in lineages}
     told: dict[bytes, list[Told]] = {}
     for one in repository.store.list(folder_of(repository)):
@@ -163,5 +167,25 @@ def learn_results(repository: Repository, catalogue: Catalogue, lineages: Iterab
             told.setdefault(lineage, []).append(found)
     for lineage, some in told.items():
         some.sort(key=_age, reverse=True)
-        known = [proven(lineage, one) for one in newest(repository, lineage, some)]
-        catalogue.note_proven(repository.tenant, known)
+        known = list(newest(repository, lineage, some))
+        catalogue.note_proven(repository.tenant, [proven(lineage, one) for one in known])
+        damage = damage_told(known)
+        if damage is not None and catalogue.damage_of(repository.tenant, lineage) is None:
+            catalogue.note_damage(repository.tenant, lineage, damage)
+
+
+def damage_told(known: Iterable[Result]) -> Damage | None:
+    """The damage of packs and tables that stands after these results: a later look at all of a point as
+    new, at that level or a higher one, that found nothing there takes it back (as ``noting.weigh``).
+    """
+    stands: Damage | None = None
+    for one in sorted(known, key=lambda one: one.at):
+        if one.level not in OBJECT_LEVELS:
+            continue
+        if one.bad and one.damaged:
+            what = f"{one.findings} findings of a verify"
+            stands = Damage(max(one.bad), one.level, one.at, what)
+        elif stands is not None and one.cursor is None:
+            whole = max(one.points, default=0) >= stands.seq and one.level >= stands.level
+            stands = None if whole else stands
+    return stands

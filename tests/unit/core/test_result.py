@@ -16,7 +16,7 @@ from drd.model import Json
 
 AT = datetime(2026, 11, 21, 10, 30, 0, 123456, tzinfo=UTC)
 SCOPE = Scope(bytes(16), bytes(16), bytes([7] * 16))
-PLAIN = Result(2, AT, points=(3, 4), bad=(5,), findings=2, packs=10, of=10)
+PLAIN = Result(2, AT, points=(3, 4), bad=(5,), findings=2, damaged=True, packs=10, of=10)
 TURNED = Result(
     1,
     AT,

@@ -23,6 +23,7 @@ from drd.work.noting import weigh
 from drd.work.repository import open_repository
 from drd.work.results import (
     Scribe,
+    damage_told,
     learn_results,
     newest,
     proofs_of,
@@ -205,3 +206,32 @@ def test_a_part_does_not_take_damage_back(world: World) -> None:
     noted = Damage(info.seq, 2, world.clock.at, "p/…: is missing")
     assert weigh(noted, [(info, part)], now=world.clock.at) == noted
     assert weigh(noted, [(info, whole)], now=world.clock.at) is None
+
+
+def test_damage_that_another_host_saw_is_learnt_and_taken_back(world: World) -> None:
+    bad = replace(result(world), points=(1,), bad=(3,), findings=2, damaged=True)
+    put(world, bad)
+    repository, catalogue = world.repository(), MemoryCatalogue()
+    learn_results(repository, catalogue, [lineage(world)])
+    noted = catalogue.damage_of(repository.tenant, lineage(world))
+    assert noted is not None
+    assert (noted.seq, noted.level, noted.found_at) == (3, 2, bad.at)
+    own = replace(noted, what="what this host found")
+    catalogue.note_damage(repository.tenant, lineage(world), own)
+    learn_results(repository, catalogue, [lineage(world)])
+    assert catalogue.damage_of(repository.tenant, lineage(world)) == own
+
+    later = replace(bad, at=bad.at + DAY, points=(3,), bad=(), findings=0, damaged=False)
+    assert damage_told([bad, later]) is None
+    for other in (
+        replace(later, level=1),
+        replace(later, level=4),
+        replace(later, points=(2,)),
+        replace(later, cursor=Cursor()),
+        replace(later, at=bad.at - DAY),
+    ):
+        assert damage_told([other, bad]) == noted
+    assert (
+        damage_told([replace(bad, damaged=False)]) is None
+    )  # a manifest that is gone is no damage
+    assert damage_told([replace(bad, level=4)]) is None
