@@ -38,6 +38,7 @@ from drd.work.journals import put_at, write
 from drd.work.listing import full_points
 from drd.work.orphans import orphans
 from drd.work.repository import Repository
+from drd.work.results import superseded
 from drd.work.survey import Survey, check_objects, held_now, survey
 from drd.work.sweep import Knife, store_time, sweep
 
@@ -141,6 +142,7 @@ class _Pass:
             self._doom()
             if self._pruner.orphans:
                 self._drop_orphans()
+            self._drop_old_results()
         finally:
             full = [one for one in self._survey.points.values() if one.kind is PointKind.FULL]
             self._done.points = len(full)
@@ -399,6 +401,15 @@ class _Pass:
                 )
             done.orphans += 1
             done.bytes_freed += one.size
+
+    def _drop_old_results(self) -> None:
+        """Results of verifies that newer ones have followed: without this there were more each day."""
+        pruner, survey = self._pruner, self._survey
+        if self._held is None:
+            return
+        knife = Knife(pruner.deleter, self._held, pruner.repository.tenant, survey.lineage)
+        for key in superseded(pruner.repository, survey.lineage, self._now):
+            knife.purge(key)
 
 
 def _begun(point: KnownPoint) -> Decision:

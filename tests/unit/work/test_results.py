@@ -10,6 +10,7 @@ import pytest
 from drd.core import names
 from drd.core.coverage import Cursor
 from drd.core.result import Result, told_by
+from drd.core.retention import Keep
 from drd.core.trust import TRUST
 from drd.errors import CrashError, TransientStoreError
 from drd.model import Damage
@@ -35,6 +36,7 @@ from drd.work.results import (
 )
 from drd.work.rotating import Rotation, packs_of, verify_turn
 from drd.work.verify import Proof, Round
+from tests.unit.work.shears import history, new_world, pruner, run, run_until, seqs
 from tests.unit.work.test_verify import EYES
 from tests.unit.work.world import CELL, World, fill
 
@@ -151,6 +153,26 @@ def test_who_dies_leaves_a_whole_result_or_none(world: World) -> None:
         with pytest.raises(CrashError):
             put(world, result(world), store=MortalStore(world.store, Life(last)))
         assert len(told_of(world.repository(), lineage(world))) == last
+
+
+def test_a_prune_removes_those_that_are_superseded() -> None:
+    world = new_world()
+    history(world, 3)
+    begun = world.clock.at
+    for day in range(4):
+        put(world, Result(2, begun + day * DAY, points=(3,)))
+    keep = Keep(last=9)
+    for span, left in ((40 * DAY, 4), (21 * DAY, 4), (0 * DAY, 2)):
+        world.clock.at += span
+        by = pruner(world, dry_run=span > timedelta(days=0))
+        assert run(world, keep, by).stopped is None
+        assert len(told_of(world.repository(), lineage(world))) == left
+    world.clock.at += 300 * DAY
+    assert run_until(world, keep, 1)
+    assert run(world, keep).stopped is None
+    (last,) = told_of(world.repository(), lineage(world))
+    assert last.at == begun + 3 * DAY
+    assert seqs(world) == [1, 2, 3]
 
 
 # ── turns ───────────────────────────────────────────────────────────────────────────────────────
