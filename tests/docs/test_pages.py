@@ -48,7 +48,14 @@ def test_operating_goes_on_after_the_first_backups(tmp_path: Path) -> None:
     assert len(blocks) > 3, "the page has no commands any more"
     lost = next(number for number, block in enumerate(first) if "rm -rf state" in block)
     said = typed([*first[:lost], *blocks], tmp_path)
-    for expected in ("newest", "case 4711", "good, held", "hashes right", "level 4, "):
+    for expected in (
+        "1 elsewhere",
+        "newest",
+        "case 4711",
+        "good, held",
+        "hashes right",
+        "level 4, ",
+    ):
         assert expected in said
 
 
