@@ -71,6 +71,7 @@ def test_a_point_that_is_held_says_so(site: Site) -> None:
     [
         ("disks/b.img", 10, "nearest: disks/a.img"),
         ("disk/a.img@1", 10, "nearest: disks/a.img"),
+        ("elsewhere/zz@1", 10, "nearest: disks/a.img"),
         ("disks/a.img@9", 10, "nearest: @1"),
         ("disks/a.img@2020-01-01T00:00:00Z", 10, "the first is @1"),
     ],

@@ -74,7 +74,7 @@ def find_lineage(points: Iterable[PointInfo], selector: Selector) -> list[PointI
 
 
 def _unknown(name: str, known: Iterable[str]) -> NotFoundError:
-    near = difflib.get_close_matches(name, list(known), NEAREST)
+    near = difflib.get_close_matches(name, list(known), NEAREST, cutoff=0.0)
     told = f"nearest: {', '.join(near)}; " if near else ""
     return NotFoundError(
         "there is no backup of this name",
