@@ -115,6 +115,25 @@ def test_garbage_among_holds_is_told_and_stops_no_hold(site: Site) -> None:
     assert len(site.backup()) == 1
 
 
+def test_a_point_that_is_doomed_already_is_held_and_spared(site: Site) -> None:
+    made(site)
+    policy = '[policy.gold]\nevery = "1h"\nkeep = { last = 1 }\n'
+    site.configure(sources=site.sources + 'policy = "gold"\n', extra=policy)
+    assert site.run("prune").code == 0
+    assert [one["doomed"] for one in site.run("ls", "disks/a.img").points] == [True, True, False]
+    answer = site.run("hold", "add", "disks/a.img@1", "--why", "court")
+    assert answer.code == 0
+    assert any("spared" in one for one in answer.reply["warnings"])
+    assert site.run("prune").code == 0
+    points = site.run("ls", "disks/a.img").points
+    assert [(one["doomed"], one["held"]) for one in points] == [
+        (False, True),
+        (True, False),
+        (False, False),
+    ]
+    assert site.run("restore", "disks/a.img@1", "--to", f"file:{site.folder}/back").code == 0
+
+
 def test_in_a_bucket_with_versions(minio_site: Site) -> None:
     """Holds, releases and results through a real store; the catalogue is lost in between."""
     made(minio_site, 2)

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from drd.work.holds import Holds, Speaker
     from drd.work.repository import Repository
 
+DOOMED = (
+    "this point was written on a list of what is to be deleted before it was held: it is not restored "
+    "until the next 'drctl prune' has spared it, which it does if nothing of it was deleted yet"
+)
+
 _WHY = click.option("--why", required=True, metavar="TEXT", help="The reason; it is kept, sealed.")
 
 
@@ -40,7 +45,10 @@ def add(call: Call, point: str, why: str) -> Reply:
     try:
         repository, info = _point(house, point)
         made = holds.hold(repository, info, why, _speaker())
-        return _told(house, repository, info, [made])
+        reply = _told(house, repository, info, [made])
+        if info.doomed:
+            reply.warnings.append(DOOMED)
+        return reply
     finally:
         house.close()
 
