@@ -188,6 +188,30 @@ def test_what_is_probably_not_meant(  # noqa: PLR0917 - a row of the table
     assert message in fault.message
 
 
+def test_a_blackout_counts_for_cron_lines_only_where_slots_fall_into_it() -> None:
+    text = GOOD.replace('every = "1h"', 'cron = "0 * * * *"').replace('"2h"', '"90m"')
+    told = only(text + '[daemon]\nblackout = ["22:30-23:45"]\n', "warning")
+    assert (told.line, told.key) == (14, "daemon.blackout")
+    assert "so that 105m can lie between two, more than its rpo of 90m" in told.message
+    assert told.hint == 'shorten the window, or write rpo = "135m"'
+    assert inspect(text + '[daemon]\nblackout = ["22:10-22:50"]\n', PATH)[1] == []
+    without = text.replace('rpo = "90m"\n', "") + '[daemon]\nblackout = ["22:30-23:45"]\n'
+    assert [one.key for one in inspect(without, PATH)[1]] == ["policy.gold"]
+
+
+def test_a_zone_without_changes_lengthens_nothing() -> None:
+    text = GOOD.replace('every = "1h"', 'cron = "30 2 * * *"').replace('"2h"', '"1500m"')
+    assert inspect(text, PATH)[1] == []
+    assert inspect(text + 'timezone = "Europe/Malta"\n', PATH)[1] == []
+
+
+def test_a_policy_where_there_is_none() -> None:
+    fault = only(GOOD[: GOOD.index("[policy.gold]")])
+    assert (fault.line, fault.hint) == (9, "there is none at all: write [policy.gold]")
+    bare = GOOD[: GOOD.index('policy = "gold"')]
+    assert faults(bare, "warning")[0].hint == "write a [policy.NAME], and name it here"
+
+
 def test_a_source_without_a_policy_and_a_file_without_a_source() -> None:
     told = faults(GOOD.replace('policy = "gold"\n', ""), "warning")
     assert [(one.line, one.key) for one in told] == [(5, "source.vms"), (9, "policy.gold")]

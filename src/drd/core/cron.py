@@ -81,11 +81,11 @@ def _around(cron: str, zone: str, day: int) -> array[int]:
 
 
 def _search(line: Crontab, zone: ZoneInfo, day: int, step: int) -> list[int]:
-    """Slots of the nearest day that has any, from *day* on (not with it) by *step*."""
-    for one in range(day + step, day + step * _SEARCHED, step):
-        if slots := _slots_of(line, zone, one):
-            return slots
-    raise AssertionError(f"no slot within {_SEARCHED} days")  # parse_crontab refuses such lines
+    """Slots of the nearest day that has any, from *day* on (not with it) by *step*; there is one, for
+    ``parse_crontab`` refuses other lines.
+    """
+    days = range(day + step, day + step * _SEARCHED, step)
+    return next(slots for one in days if (slots := _slots_of(line, zone, one)))
 
 
 def _slots_of(line: Crontab, zone: ZoneInfo, day: int) -> list[int]:

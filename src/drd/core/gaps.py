@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 from operator import itemgetter
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -76,13 +76,9 @@ def longest_blackout(windows: Sequence[str]) -> int:
 
 def _around(cron: str, zone: str, change: datetime) -> list[datetime]:
     """Slots from the last before *change* (and a day and a half) to the first after it (and as much)."""
-    begin = newest_slot(cron, zone, change - _AROUND)
-    slots = [begin]
-    for slot in _from(cron, zone, begin):
-        slots.append(slot)
-        if slot > change + _AROUND:
-            break
-    return slots
+    begin, end = newest_slot(cron, zone, change - _AROUND), change + _AROUND
+    inside = takewhile(lambda slot: slot <= end, _from(cron, zone, begin))
+    return [begin, *inside, next_slot(cron, zone, end)]
 
 
 def _from(cron: str, zone: str, at: datetime) -> Iterator[datetime]:
