@@ -1,7 +1,7 @@
 # The front door. `make demo` and `make test` are all the set-up there is.
 SHELL := /usr/bin/env bash
 BIN := .venv/bin
-CODE := $(wildcard src tests lab tools benchmarks reader)
+CODE := $(wildcard src tests lab tools benchmarks reader check)
 LAB ?= .lab
 WORKERS ?= -n 2 --dist loadfile
 .PHONY: run demo lab test cover check format bench docs wheel deb lock servers

@@ -1,7 +1,7 @@
 """Install or build the servers that are missing.
 
-Ceph comes from Debian's packages. MinIO is built from its Go module, pinned with all it needs by
-`lab/minio/go.mod` and `go.sum`, into a cache: DRD_CACHE, or XDG_CACHE_HOME/drd, or ~/.cache/drd.
+Ceph and Prometheus come from Debian's packages. MinIO is built from its Go module, pinned with all it
+needs by `lab/minio/go.mod` and `go.sum`, into a cache: DRD_CACHE, or XDG_CACHE_HOME/drd, or ~/.cache/drd.
 """
 
 import fcntl
@@ -16,6 +16,7 @@ from lab.failure import LabError
 DEBIAN = (
     *("ceph-mon", "ceph-osd", "ceph-common", "radosgw"),  # the cluster and its tools
     *("python3-rbd", "python3-rados"),  # the bindings drd itself uses
+    "prometheus",  # promtool runs the cases of the shipped rules
 )
 MODULE = "github.com/minio/minio"
 HERE = Path(__file__).resolve().parent

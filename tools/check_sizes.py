@@ -1,7 +1,8 @@
 """Hold the sizes of the house: the tail, not the median, spoils it.
 
-No Python or shell file over 500 lines, no function over 60 (from its `def` to its last line,
-without decorators), no Makefile over 40. Prints each offender; ends with 1 when there is one.
+No Python or shell file over 500 lines (but for one that is one file by contract), no function over 60
+(from its `def` to its last line, without decorators), no Makefile over 40. Prints each offender; ends
+with 1 when there is one.
 """
 
 import ast
@@ -9,9 +10,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-FOLDERS = ("src", "tests", "lab", "tools", "benchmarks", "reader")
+FOLDERS = ("src", "tests", "lab", "tools", "benchmarks", "reader", "check")
 SUFFIXES = {".py", ".sh", ".sql"}
 FILE_LINES = 500
+# It is copied as it is to hosts that have nothing of drd: its parts cannot be files of their own.
+STAND_ALONE = {"drd_check.py": 720}
 FUNCTION_LINES = 60
 MAKEFILE_LINES = 40
 
@@ -38,8 +41,9 @@ def long_parts(path: Path) -> Iterator[str]:
     """Yield a sentence for the file and for each function that is too long."""
     text = path.read_text(encoding="utf-8")
     lines = len(text.splitlines())
-    if lines > FILE_LINES:
-        yield f"{path}: {lines} lines, at most {FILE_LINES}"
+    most = STAND_ALONE.get(path.name, FILE_LINES)
+    if lines > most:
+        yield f"{path}: {lines} lines, at most {most}"
     if path.suffix != ".py":
         return
     for node in ast.walk(ast.parse(text, filename=str(path))):
