@@ -119,7 +119,8 @@ def _both_allow(one: str, other: str, never: str) -> str | None:
     """A character that both steps allow."""
     named = {ord(character) for character in f"{one}{other}/{never}"}
     beside = {code + by for code in named for by in (-1, 0, 1)} | {1}
-    characters = (chr(code) for code in sorted(beside) if 0 < code <= _LAST)
+    others = sorted(chr(code) for code in beside if 0 < code <= _LAST)
+    characters = sorted(others, key=str.isprintable, reverse=True)
     for character in chain(_PLEASANT, characters):
         if character in _NO_NAME or (never and character in never):
             continue

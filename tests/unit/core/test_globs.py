@@ -41,6 +41,7 @@ PATTERNS = st.lists(
         ("[z-a]", "*", None),
         ("[éè]*", "[è-ê]?", "èa"),
         ("a**b", "a*b", "ab"),
+        ("[!!-~]", "?", " "),  # none that either names: one beside them
     ],
 )
 def test_examples(one: str, other: str, name: str | None) -> None:
