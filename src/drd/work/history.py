@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from drd.core import manifest as manifests
@@ -255,10 +256,51 @@ def learn_lineage(
     Returns:
         The points of the lineage that are in the bucket and verify, by number.
     """
+    there = _listed(repository, lineage)
+    return _learn_listed(catalogue, lineage, there, Reading(repository, pool))
+
+
+def learn_each(
+    repository: Repository, catalogue: Catalogue, *, pool: Executor | None = None
+) -> dict[bytes, int]:
+    """As :func:`learn`, one lineage after the other: what it takes of memory grows with the largest of
+    them, not with all. Of ten thousand lineages that did not change each costs one LIST.
+
+    Returns:
+        How many points each lineage has, of those that the bucket or the catalogue has.
+
+    Raises:
+        KeyAccessError: there was something to read, and no lineage's keys open.
+    """
+    folders = repository.store.folders(f"m/{repository.tenant.hex()}/")
+    there = {bytes.fromhex(folder) for folder in folders if names.is_id(folder)}
+    lineages = sorted(there | catalogue.lineages(repository.tenant))
+    reading = Reading(repository, pool)
+    listing: Iterable[set[str]] = (
+        map(partial(_listed, repository), lineages)
+        if pool is None
+        else ordered(pool, partial(_listed, repository), lineages, ahead=READ_AHEAD)
+    )
+    counts = {
+        lineage: len(_learn_listed(catalogue, lineage, keys, reading))
+        for lineage, keys in zip(lineages, listing, strict=True)
+    }
+    reading.check(any_read=any(counts.values()))
+    return counts
+
+
+def _listed(repository: Repository, lineage: bytes) -> set[str]:
     folder = names.manifest_folder(repository.tenant, lineage)
+    return {one.key for one in repository.store.list(folder)}
+
+
+def _learn_listed(
+    catalogue: Catalogue, lineage: bytes, there: set[str], reading: Reading
+) -> list[PointInfo]:
+    """Learn of a lineage of which *there* are these manifests."""
+    repository = reading.repository
     known = {one.manifest_key: one for one in catalogue.points_of(repository.tenant, lineage)}
-    there = {one.key for one in repository.store.list(folder)}
-    fresh = Reading(repository, pool).read(sorted(there - known.keys()))
+    fresh = reading.read(sorted(there - known.keys()))
     gone = sorted(known.keys() - there)
     _warn_of(repository, {key: known[key].manifest_sha256 for key in gone}, catalogue)
     if fresh:
@@ -317,7 +359,7 @@ class Reading:
     """
 
     def __init__(self, repository: Repository, pool: Executor | None = None) -> None:
-        self._repository = repository
+        self.repository = repository
         self._pool = pool
         self._keys: dict[bytes, LineageKeys] = {}
         self._locked: dict[bytes, KeyAccessError] = {}
@@ -328,7 +370,7 @@ class Reading:
         for key in manifest_keys:
             place = names.parse_manifest_key(key)
             if place is None:
-                self._repository.warnings.append(f"{key} is not one of drd's objects")
+                self.repository.warnings.append(f"{key} is not one of drd's objects")
             else:
                 lineages.setdefault(place[1], []).append(key)
         # Keys are opened with the first of each, so that no two threads open the same ones.
@@ -357,16 +399,16 @@ class Reading:
         lineage, key = wanted
         with self._forgiven(lineage, key):
             keys = self._keys_of(lineage)
-            point = _try_point(self._repository, keys, key) if keys is not None else None
+            point = _try_point(self.repository, keys, key) if keys is not None else None
             return self._told(point) if point is not None else []
         return []
 
     def _newest(self, lineage: bytes) -> list[PointInfo]:
         found: list[PointInfo] = []
-        folder = names.manifest_folder(self._repository.tenant, lineage)
+        folder = names.manifest_folder(self.repository.tenant, lineage)
         with self._forgiven(lineage, folder):
             keys = self._keys_of(lineage)
-            for point in newest_first(self._repository, keys) if keys is not None else ():
+            for point in newest_first(self.repository, keys) if keys is not None else ():
                 if not found or point.is_full:
                     found += self._told(point)
                 if found and found[-1].kind is PointKind.FULL:
@@ -383,7 +425,7 @@ class Reading:
         if lineage in self._locked:
             return None
         if lineage not in self._keys:
-            self._keys[lineage] = load_keys(self._repository, lineage)
+            self._keys[lineage] = load_keys(self.repository, lineage)
         return self._keys[lineage]
 
     @contextmanager
@@ -391,11 +433,11 @@ class Reading:
         try:
             yield
         except IntegrityError as error:
-            self._repository.warnings.append(f"{about}: {error.message}")
+            self.repository.warnings.append(f"{about}: {error.message}")
         except KeyAccessError as error:
             if lineage not in self._locked:
                 self._locked[lineage] = error
-                self._repository.warnings.append(str(error))
+                self.repository.warnings.append(str(error))
 
     def check(self, *, any_read: bool) -> None:
         """Tell wrong keys from one lineage that is out of order.

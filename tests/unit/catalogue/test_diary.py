@@ -15,7 +15,7 @@ from drd.catalogue.catalogue import SqliteCatalogue
 from drd.catalogue.database import UNPROVEN, DamagedCatalogueError
 from drd.catalogue.diary import SqliteDiary
 from drd.errors import ConfigError, NotFoundError
-from drd.model import Image, Outcome, Pause, RunRecord
+from drd.model import Image, Outcome, Pause, PointInfo, RunRecord
 from drd.ports import Diary
 from drd.testing.diary import MemoryDiary
 from drd.testing.fakes import START
@@ -261,3 +261,30 @@ def test_a_closed_file_stays_closed(path: Path) -> None:
     diary.close()
     with pytest.raises(ConfigError, match="closed"):
         diary.images()
+
+
+def test_the_diary_is_written_while_a_catalogue_learns_a_million_points(path: Path) -> None:
+    """A rebuild takes minutes; the daemon's loop waits for each thing that it writes down."""
+    with closing(SqliteCatalogue(path, at_once=10)) as catalogue, closing(on_file(path)) as diary:
+
+        def many() -> Iterator[PointInfo]:
+            for seq in range(1, 101):
+                diary.note_tick(START + seq * HOUR)
+                yield info(seq)
+
+        catalogue.learn(many())
+        assert diary.last_tick() == START + 100 * HOUR
+        assert len(catalogue.points(b"t" * 16)) == 100
+
+
+def test_who_reads_for_long_holds_up_nobody_who_writes(path: Path) -> None:
+    with closing(on_file(path)) as diary, closing(on_file(path, reading=True)) as reader:
+        diary.note_images([image("a")])
+        db = reader._database.open
+        db.execute("BEGIN")
+        assert len(reader.images()) == 1
+        diary.note_images([image("b")])
+        assert len(diary.images()) == 2
+        assert len(reader.images()) == 1, "its own moment"
+        db.execute("COMMIT")
+        assert len(reader.images()) == 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from typing_extensions import override
@@ -12,7 +14,7 @@ from drd.core import names
 from drd.errors import KeyAccessError
 from drd.model import ObjectVersion, PointInfo
 from drd.work.backup import backup
-from drd.work.history import learn, learn_lineage, learn_unknown
+from drd.work.history import learn, learn_each, learn_lineage, learn_unknown
 from tests.unit.work.points import KeysRead, cut, manifest_key, remove
 from tests.unit.work.world import BLOCK, CELL, World, fill
 
@@ -126,6 +128,36 @@ def test_it_learns_of_a_lineage_what_learning_everything_learns_of_it(
     assert sorted(second.warnings) == sorted(first.warnings)
 
 
+@pytest.mark.parametrize("threads", [0, 4])
+@pytest.mark.parametrize("known", ["all", "some", "none"])
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_lineage_by_lineage_it_learns_what_learning_everything_at_once_learns(
+    world: World, change: Callable[[World], object], known: str, threads: int
+) -> None:
+    tenant, points = world.ring.tenant, world.points()
+    change(world)
+    kept = {"all": points, "some": points[:2], "none": []}[known]
+    whole, each = MemoryCatalogue(kept), MemoryCatalogue(kept)
+    first, second = world.repository(), world.repository()
+    wanted = learn(first, whole)
+    with ThreadPoolExecutor(max(threads, 1)) as pool:
+        counts = learn_each(second, each, pool=pool if threads else None)
+    assert {lineage: count for lineage, count in counts.items() if count} == dict(
+        Counter(one.lineage for one in wanted)
+    )
+    assert each.points(tenant) == whole.points(tenant)
+    assert sorted(second.warnings) == sorted(first.warnings)
+
+
+def test_lineages_that_did_not_change_cost_a_list_each(world: World) -> None:
+    catalogue = MemoryCatalogue(world.points())
+    store = Asked(world)
+    assert len(learn_each(world.repository(store=store), catalogue)) == 3
+    assert manifests(store) == []
+    assert len([one for one in store.listed if one.startswith("m/")]) == 3
+    assert not any(one.startswith("k/") for one in store.listed)
+
+
 def test_only_the_manifests_of_the_lineage_are_listed_and_the_new_ones_read(world: World) -> None:
     catalogue = MemoryCatalogue(world.points())
     add_one(world)
@@ -197,8 +229,9 @@ def test_wrong_keys_are_told_where_nothing_opens_and_passed_over_elsewhere(world
     points = world.points()
     for lineage in lineages_of(world).values():
         shut(world, lineage)
-    with pytest.raises(KeyAccessError):
-        learn_unknown(world.repository(), MemoryCatalogue())
+    for learns in (learn_unknown, learn_each):
+        with pytest.raises(KeyAccessError):
+            learns(world.repository(), MemoryCatalogue())
     known = MemoryCatalogue(points[:1])
     repository = world.repository()
     assert learn_unknown(repository, known) == []
