@@ -11,7 +11,7 @@ import pytest
 
 from drd.model import Damage, Hold, Outcome, Proven
 from drd.wiring.clock import now
-from tests.daemon.service import running
+from tests.daemon.service import running, until
 from tests.e2e.known import (
     HOUR,
     POLICIES,
@@ -370,3 +370,23 @@ def test_what_a_daemon_does_is_what_status_and_logs_tell(site: Site, tmp_path: P
     (run,) = site.run("logs", "disks/a.img").reply["runs"]
     assert run["seq"] == done["seq"] == 1
     assert check(site)[0] == 0
+
+
+def test_a_daemon_learns_what_others_made_and_proved(site: Site, tmp_path: Path) -> None:
+    """Another node's points, and what the verify role found: with a state folder, or a disk, of its own."""
+    backed_up(site, "a")
+    assert site.run("hold", "add", "disks/a.img", "--why", "case 4711").code == 0
+    assert site.run("verify", "disks/a.img", "--level", "2").code == 0
+    site.state.rename(tmp_path / "another host")
+
+    def learnt() -> bool:
+        rows = site.run("status").reply["lineages"]
+        return bool(rows) and bool(rows[0]["verified"])
+
+    with running(site.config, tmp_path / "log") as drd:
+        until(learnt, "it knows of the verify")
+        assert drd.stop() == 0
+    (row,) = site.run("status").reply["lineages"]
+    assert (row["state"], row["points"], row["verified"][0]["level"]) == ("ok", 1, 2)
+    with house_of(site) as house:
+        assert [one.why for one in house.catalogue().holds(house.tenant() or b"")] == ["case 4711"]

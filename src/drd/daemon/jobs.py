@@ -94,13 +94,18 @@ def _told(error: DrdError) -> dict[str, Json]:
 
 
 def learn(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
-    """Make the catalogue know what the bucket holds."""
-    from drd.work.history import learn as learn_all  # noqa: PLC0415
+    """Make the catalogue know what the bucket holds: points, holds, and what was proven, by whomever."""
+    from drd.work.history import learn_each  # noqa: PLC0415
+    from drd.work.holds import learn_holds  # noqa: PLC0415
+    from drd.work.results import learn_results  # noqa: PLC0415
 
     del job
-    repository = house.repository(Role.BACKUP)
-    points = learn_all(repository, house.catalogue(), pool=house.readers())
-    return {"outcome": Outcome.DONE.value, "points": len(points), "tenant": repository.tenant.hex()}
+    repository, catalogue = house.repository(Role.BACKUP), house.catalogue()
+    counts = learn_each(repository, catalogue, pool=house.readers())
+    learn_holds(repository, catalogue, counts)
+    learn_results(repository, catalogue, counts)
+    points, tenant = sum(counts.values()), repository.tenant.hex()
+    return {"outcome": Outcome.DONE.value, "points": points, "tenant": tenant}
 
 
 def snapshots(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
