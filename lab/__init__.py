@@ -9,5 +9,6 @@ Only Python's standard library is used, so any interpreter can start a lab.
     python -m lab install            install or build the servers that are missing
 
 Reading order: `folder` (what a lab is made of), `server` (one process), `ceph`, `rgw`, `minio`,
-`s3` (just enough of a client to make buckets), `install`.
+`s3` (just enough of a client to make buckets), `install`; `debian` and `machine` (a whole system that
+boots, to install packages on; these two need root).
 """

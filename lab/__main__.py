@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+from lab.debian import make_root
 from lab.failure import LabError
 from lab.folder import PRIMARY, SECONDARY, SECONDARY_LOCKED, STATE, Lab
 from lab.install import install
@@ -17,6 +18,7 @@ def main(arguments: list[str]) -> int:
     try:
         if args.command == "install":
             install()
+            make_root()
         elif args.command == "guard":
             guard(args.folder)
         elif args.command == "up":

@@ -15,7 +15,7 @@ from pathlib import Path
 from lab.failure import LabError
 from lab.install import cache, run
 
-TOOLS = ("debootstrap", "systemd-container")
+TOOLS = ("debootstrap", "systemd-container")  # installed with the servers, see `install`
 # What the package depends on (packaging/debian/control.in), and what a machine needs to boot.
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "procps", "python3", "python3-rados", "python3-rbd")
 # Packages and indexes as apt left them: of no use any more.

@@ -17,6 +17,7 @@ DEBIAN = (
     *("ceph-mon", "ceph-osd", "ceph-common", "radosgw"),  # the cluster and its tools
     *("python3-rbd", "python3-rados"),  # the bindings drd itself uses
     "prometheus",  # promtool runs the cases of the shipped rules
+    *("debootstrap", "systemd-container"),  # a Debian to boot, see `debian` and `machine`
 )
 MODULE = "github.com/minio/minio"
 HERE = Path(__file__).resolve().parent

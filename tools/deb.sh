@@ -135,5 +135,5 @@ files
 control
 package=dist/drd_${version}_$architecture.deb
 rm -f dist/drd_*.deb
-dpkg-deb --root-owner-group -Zzstd -z9 --build "$root" "$package" >/dev/null
+dpkg-deb --root-owner-group -Zzstd -z5 --build "$root" "$package" >/dev/null
 ls "$package"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from drd.config import Daemon
+from drd.daemon.worker import OOM_SCORE
 
 UNITS = Path(__file__).parents[2] / "systemd"
 SERVICES = sorted(UNITS.glob("*.service"))
@@ -68,7 +69,9 @@ def test_the_watchdog_is_longer_than_a_tick() -> None:
 
 
 def test_a_worker_that_is_killed_for_its_memory_does_not_end_the_daemon() -> None:
-    assert entries(UNITS / "drd.service")["OOMPolicy"] == "continue"
+    unit = entries(UNITS / "drd.service")
+    assert unit["OOMPolicy"] == "continue"
+    assert int(unit["OOMScoreAdjust"]) < 0 < OOM_SCORE, "which a worker gives itself"
 
 
 def test_roles_share_no_user_and_no_credential() -> None:
