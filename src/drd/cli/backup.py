@@ -25,8 +25,9 @@ AN_ID: Final = re.compile(r"[0-9a-f]{32,64}")
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME|GLOB]...")
+@click.option("--no-limits", is_flag=True, help="Read sources as fast as they can be read.")
 @verb
-def backup(call: Call, names: tuple[str, ...]) -> Reply:
+def backup(call: Call, names: tuple[str, ...], *, no_limits: bool) -> Reply:
     """Make one recovery point of each matching image (of all, when none is named)."""
     from drd.model import Role  # noqa: PLC0415
     from drd.work.backup import backup as back_up  # noqa: PLC0415
@@ -38,9 +39,13 @@ def backup(call: Call, names: tuple[str, ...]) -> Reply:
         chosen = _choose(house.sources(), names, reply)
         repository = house.repository(Role.BACKUP)
         bench = house.bench(repository)
-        points = back_up_each(
-            chosen, lambda source, found: back_up(house.tuned(bench, source), source, found), reply
-        )
+
+        def make(source: Source, found: Found) -> BackupResult:
+            if not no_limits:
+                house.limit_by_hand(source, found)
+            return back_up(house.tuned(bench, source), source, found)
+
+        points = back_up_each(chosen, make, reply)
         reply.warnings += repository.warnings
         reply.lists["points"] = [shapes.backed_up(result) for result in points]
         reply.shown = [shapes.backed_up_line(result) for result in points]

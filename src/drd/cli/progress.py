@@ -40,12 +40,13 @@ class Bars:
             bars = self._bars
             if progress.stage not in self._tasks:
                 bars.start()
-                self._tasks[progress.stage] = bars.add_task(progress.stage, total=progress.total)
+                total = progress.total or None  # None: rich draws that something moves
+                self._tasks[progress.stage] = bars.add_task(progress.stage, total=total)
             task = TaskID(self._tasks[progress.stage])
-            bars.update(task, completed=progress.done, total=progress.total)
+            bars.update(task, completed=progress.done, total=progress.total or None)
             if progress.total and progress.done >= progress.total:
                 bars.stop()
-                del self._tasks[progress.stage]
+                self._tasks.clear()
                 self._bars = None
 
     def close(self) -> None:

@@ -10,7 +10,7 @@
 
 from drd.config.credentials import Credentials, key_credential, read_credentials
 from drd.config.loading import load_config
-from drd.config.policies import Daemon, KeepCounts, Limits, Policy, Prune, VerifyPlan
+from drd.config.policies import Daemon, KeepCounts, Limits, Policy, Prune, VerifyPlan, as_limit
 from drd.config.sections import (
     S3,
     Config,
@@ -38,6 +38,7 @@ __all__ = [
     "Repository",
     "SourceConfig",
     "VerifyPlan",
+    "as_limit",
     "key_credential",
     "load_config",
     "read_credentials",

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from drd.config.section import Section
 from drd.config.values import Cron, Duration, FilePath, Listen, Rate, Windows, Zone
+from drd.core.pacing import NO_LIMIT, Limit
 from drd.core.retention import Keep
 
 DAY: Final = 86400
@@ -38,6 +39,11 @@ class Limits(Section):
 
     bytes_per_s: Rate | None = Field(default=None, ge=65536)
     iops: int | None = Field(default=None, ge=1)
+
+
+def as_limit(limits: Limits | None) -> Limit:
+    """A table ``limits`` as :mod:`drd.core.pacing` takes it; None for none."""
+    return NO_LIMIT if limits is None else Limit(limits.bytes_per_s, limits.iops)
 
 
 class VerifyPlan(Section):

@@ -127,6 +127,7 @@ class RbdSource(Section):
     policy: Name | None = None
     limits: Limits | None = None
     reads_in_flight: int = Field(default=16, ge=1, le=128)
+    neighbour: bool = True
     sample_cells: int = Field(default=64, ge=0, le=65536)
     op_timeout_s: float = Field(default=30.0, gt=0, le=3600)
 

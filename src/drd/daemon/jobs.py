@@ -7,7 +7,7 @@ discover    ``source``                             ``images`` with identity, lab
 learn       nothing                                how many points are known
 snapshots   ``source``                             ``orphans`` of ``snapshots``
 prune       nothing                                counts of what was doomed, deleted, spared
-backup      ``source label identity slot``         ``seq``, ``point_at``, counts of bytes
+backup      ``source label identity slot limits``  ``seq``, ``point_at``, counts of bytes
 ==========  =====================================  ===================================================
 """
 

@@ -23,6 +23,7 @@ from drd.daemon.log import Log
 from drd.daemon.notify import Notifier
 from drd.daemon.nursery import Workers
 from drd.daemon.running import Running
+from drd.daemon.shares import Shares
 from drd.daemon.telling import say_begin, say_change, say_end, say_unseen
 from drd.daemon.view import View
 from drd.errors import ConfigError
@@ -80,6 +81,7 @@ class Loop:
         self._unseen: set[str] = set()
         self._shown_at = -SHOW_S
         self._may_begin = False
+        self._shares = Shares(desk.workers)
         self._last: tuple[datetime, float] | None = None
         self._stop_by: float | None = None
         self._over = False
@@ -227,7 +229,13 @@ class Loop:
             say_begin(self._desk.log, record)
         self.running[record.run] = Running(record, slow=slow, moved_at=self._desk.timer())
         config: Mapping[str, Json] = {"config": self._loaded.text, "path": self._loaded.path}
-        told: Mapping[str, Json] = {"job": record.kind, "run": record.run, **job}
+        self._shares.spread(self.config, self.running)
+        told: Mapping[str, Json] = {
+            "job": record.kind,
+            "run": record.run,
+            **self._shares.of(record.run),
+            **job,
+        }
         self._desk.workers.start(record.run, (config, told))
 
     def _of(self, kind: str) -> list[Running]:
@@ -278,6 +286,7 @@ class Loop:
         one = self.running.pop(ended.run, None)
         if one is None:
             return
+        self._shares.spread(self.config, self.running)
         now = self._desk.now()
         record = one.ended(ended.status, now)
         self._desk.view.ended(record)
@@ -403,6 +412,7 @@ class Loop:
         else:
             self._loaded = loaded
             self.board.config = loaded.config
+            self._shares.spread(loaded.config, self.running)
             self._chores.forget_times()
             self._desk.view.config_refused = False
             self._desk.log.say("config_reloaded")

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from signal import SIGKILL
 from typing import Final, Protocol
 
@@ -54,11 +55,11 @@ class _Child:
 
     to: int
     mother: subprocess.Popen[bytes]
+    lines: SimpleQueue[bytes | None] = field(default_factory=SimpleQueue)
     pid: int | None = None
     killed: bool = False
     status: int | None = None
     silent: bool = False
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Nursery:
@@ -104,8 +105,10 @@ class Nursery:
             os.close(in_read)
             os.close(out_write)
         threading.Thread(target=self._read, args=(run, child, out_read), daemon=True).start()
-        # A thread of its own: the configuration may be longer than a pipe holds, and the loop never waits.
-        threading.Thread(target=self._first, args=(child, first), daemon=True).start()
+        for one in first:
+            child.lines.put(encode(one))
+        # A thread of its own: a pipe holds little, a worker that hangs takes nothing, the loop never waits.
+        threading.Thread(target=_speak, args=(child,), daemon=True).start()
 
     def _send(self, run: str, child: _Child, ends: list[int]) -> None:
         try:
@@ -119,14 +122,11 @@ class Nursery:
                 child.mother = self._mother
             socket.send_fds(self._socket, [encode({"run": run})], ends)
 
-    def _first(self, child: _Child, first: tuple[Mapping[str, Json], ...]) -> None:
-        _write(child, b"".join(encode(one) for one in first))
-
     def tell(self, run: str, said: Mapping[str, Json]) -> None:
         """See :class:`Workers`."""
         child = self._children.get(run)
         if child is not None:
-            _write(child, encode(said))
+            child.lines.put(encode(said))
 
     def kill(self, run: str) -> None:
         """See :class:`Workers`."""
@@ -188,15 +188,14 @@ class Nursery:
             if child.status is None or not child.silent or run not in self._children:
                 return
             del self._children[run]
-        with child.lock:
-            os.close(child.to)
-            child.to = -1
+        child.lines.put(None)
         self._put(Ended(run, child.status))
 
 
-def _write(child: _Child, data: bytes) -> None:
-    """Say *data* to a worker; one that ended hears nothing."""
-    with child.lock, suppress(BrokenPipeError):
-        view = memoryview(data)
-        while view and child.to >= 0:
-            view = view[os.write(child.to, view) :]
+def _speak(child: _Child) -> None:
+    """Say to a worker what it is told, until it has ended; one that ended hears nothing."""
+    with os.fdopen(child.to, "wb", buffering=0) as pipe, suppress(BrokenPipeError):
+        while (line := child.lines.get()) is not None:
+            view = memoryview(line)
+            while view:
+                view = view[pipe.write(view) :]

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, NoReturn
 
 from drd.core.lines import MAX_LINE, decode, encode, text
+from drd.core.pacing import NO_LIMIT, Limit, limit_of
 from drd.daemon import jobs
 from drd.daemon.nursery import MESSAGE
 from drd.errors import BusyError, DrdError, StoppedError
@@ -104,15 +105,34 @@ def _fork(asked: socket.socket, fds: list[int]) -> int:
 class Orders:
     """What the daemon said since the job began."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: Limit = NO_LIMIT) -> None:
         self.stop = threading.Event()
+        self._limit = limit
+        self._obey: Callable[[Limit], None] = lambda _limit: None
+        self._lock = threading.Lock()
 
     def listen(self, lines: BinaryIO) -> None:
         """Take orders until the daemon is gone; then there is nobody to work for."""
         for line in lines:
-            if text(decode(line), "order") == "stop":
-                self.stop.set()
+            said = decode(line)
+            match text(said, "order"):
+                case "stop":
+                    self.stop.set()
+                case "limits":
+                    self.slow_to(limit_of(said))
         os._exit(ORPHANED)
+
+    def slow_to(self, limit: Limit) -> None:
+        """From now on it is *limit*."""
+        with self._lock:
+            self._limit = limit
+            self._obey(limit)
+
+    def limits_go_to(self, obey: Callable[[Limit], None]) -> None:
+        """Tell *obey* the limit of now, and each one that follows."""
+        with self._lock:
+            self._obey = obey
+            obey(self._limit)
 
 
 class Voice:
@@ -152,14 +172,17 @@ def _serve() -> int:
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE), encoding="ascii")
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a C library that prints must not speak to the daemon
-    voice, orders = Voice(out), Orders()
+    voice = Voice(out)
     with os.fdopen(0, "rb", closefd=False) as lines:
         config, job = lines.readline(MAX_LINE), lines.readline(MAX_LINE)
         if not job:
             return ORPHANED
+        work = decode(job)
+        given = work.get("limits")
+        orders = Orders(limit_of(given) if isinstance(given, dict) else NO_LIMIT)
         listener = threading.Thread(target=orders.listen, args=(lines,), daemon=True)
         listener.start()
-        result = _result(decode(config), decode(job), voice, orders)
+        result = _result(decode(config), work, voice, orders)
         voice.say(result)
         code = result["exit"]
         # Threads of C libraries may still run; nothing of ours is open that is not in the bucket.
@@ -175,6 +198,7 @@ def _result(
     try:
         with jobs.opened(config, report=voice.report, stopping=orders.stop.is_set) as house:
             warnings = house.warnings
+            orders.limits_go_to(house.gates.limit)
             try:
                 result = work(house, job)
             finally:

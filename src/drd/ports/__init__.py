@@ -33,6 +33,7 @@ from drd.model import (
     Snapshot,
     StoreAbilities,
 )
+from drd.ports.gate import Gate as Gate
 from drd.ports.leases import Held as Held
 from drd.ports.leases import Lease as Lease
 from drd.ports.ledger import Ledger as Ledger

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from drd.errors import ConfigError, DrdError, NotFoundError, RefusedError, SourceError
 from drd.model import Buffer, Changed, Found, HeldSnapshot, Json, Snapshot
-from drd.ports import FreezeOrder, Now, ReadAt
+from drd.ports import FreezeOrder, Gate, Now, ReadAt
 from drd.sources.blockdev import data_ranges, size_of
 from drd.sources.device_reading import FileReader
 from drd.sources.labels import label as label_of
@@ -28,7 +28,7 @@ from drd.sources.labels import snapshot_name
 from drd.sources.os_errors import in_words, translated
 from drd.sources.patterns import matching, plain, unescaped
 from drd.sources.ranges import clipped, merged
-from drd.sources.windowed import Pace, Window, in_order
+from drd.sources.windowed import Window, in_order
 
 FILE_QUARANTINE_MARK = ".drd-restoring-"
 """In the name of a file that a restore has not finished; never backed up."""
@@ -42,12 +42,13 @@ _UNNAMED = "device without a name:"
 
 @dataclass(frozen=True, slots=True)
 class DeviceSettings:
-    """One section of the configuration. *paths* are glob patterns; limits of 0 are no limits."""
+    """One section of the configuration. *paths* are glob patterns. Each read passes *gate*, where there is
+    one.
+    """
 
     paths: tuple[str, ...]
     quiesced: bool = False
-    bytes_per_s: float = 0.0
-    reads_per_s: float = 0.0
+    gate: Gate | None = None
 
 
 class DeviceSource:
@@ -290,7 +291,6 @@ class _DeviceFrozen:
         self._known = known
         self._settings = settings
         self._reader = FileReader(fd, size=known.size, about=path)
-        self._pace = Pace(bytes_per_s=settings.bytes_per_s, reads_per_s=settings.reads_per_s)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -325,7 +325,9 @@ class _DeviceFrozen:
         Raises:
             RefusedError: the file was written to meanwhile.
         """
-        yield from in_order(wanted, self._start, Window(), about=self._path, pace=self._pace)
+        yield from in_order(
+            wanted, self._start, Window(), about=self._path, gate=self._settings.gate
+        )
         self._check()
 
     def _start(self, offset: int, length: int, base: bool) -> Future[Buffer]:  # noqa: FBT001

@@ -15,7 +15,7 @@ from drd.sources.rbd_diff import Diff
 from drd.sources.rbd_reading import Reader
 from drd.sources.rbd_settings import RbdSettings
 from drd.sources.rbd_snapshots import Listed
-from drd.sources.windowed import Pace, Window, in_order
+from drd.sources.windowed import Window, in_order
 
 Present = Callable[[], Sequence[Listed]]
 """The snapshots that the image has now, asked anew: an open handle goes on with what it knew."""
@@ -50,7 +50,7 @@ class RbdFrozen:
         self._diff = diff
         self._facts = facts
         self._window = Window(reads=settings.in_flight, wait_s=cluster.access.wait_s)
-        self._pace = Pace(bytes_per_s=settings.bytes_per_s, reads_per_s=settings.reads_per_s)
+        self._gate = settings.gate
         self._reader = self._reading(new)
         self._base_reader = self._reading(base) if base else None
 
@@ -84,7 +84,7 @@ class RbdFrozen:
             SourceError: a read failed, or a snapshot was removed meanwhile.
         """
         about = self._new.about
-        yield from in_order(wanted, self._start, self._window, about=about, pace=self._pace)
+        yield from in_order(wanted, self._start, self._window, about=about, gate=self._gate)
         self._must_be_there()
 
     def _must_be_there(self) -> None:

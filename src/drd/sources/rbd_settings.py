@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from drd.ceph.cluster import CephAccess
+from drd.ports import Gate
 
 
 @dataclass(frozen=True, slots=True)
 class RbdSettings:
     """One section of the configuration. *namespaces* and *images* are glob patterns.
 
-    The namespace ``""`` is the default one; ``*`` matches it too. Limits of 0 are no limits.
+    The namespace ``""`` is the default one; ``*`` matches it too. Each read passes *gate*, where there
+    is one.
     """
 
     pool: str
@@ -19,5 +21,4 @@ class RbdSettings:
     namespaces: tuple[str, ...] = ("",)
     access: CephAccess = field(default_factory=CephAccess)
     in_flight: int = 32
-    bytes_per_s: float = 0.0
-    reads_per_s: float = 0.0
+    gate: Gate | None = None

@@ -7,7 +7,6 @@ thread of its own while the main thread waited on a queue for ever).
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +16,7 @@ from typing import Final
 
 from drd.errors import SourceError
 from drd.model import Buffer
-from drd.ports import ReadAt
+from drd.ports import Gate, ReadAt
 
 GATHER_BYTES: Final = 4 * 1024 * 1024
 """Neighbouring requests become one read of at most this size, and do not cross a multiple of it.
@@ -38,34 +37,6 @@ class Window:
     wait_s: float = 120.0
 
 
-class Pace:
-    """At most *bytes_per_s* and *reads_per_s*, spread evenly; 0 means no limit.
-
-    A backup is a guest on the cluster. A pause (no reads for a while) earns at most one second of
-    credit, so that a limit is not followed by a burst.
-    """
-
-    def __init__(self, *, bytes_per_s: float = 0.0, reads_per_s: float = 0.0) -> None:
-        self._bytes_per_s = bytes_per_s
-        self._reads_per_s = reads_per_s
-        self._free_at = time.monotonic()
-        self._never = threading.Event()
-
-    def wait(self, length: int) -> None:
-        """Wait until *length* more bytes may be asked for."""
-        cost = max(
-            length / self._bytes_per_s if self._bytes_per_s else 0.0,
-            1 / self._reads_per_s if self._reads_per_s else 0.0,
-        )
-        if not cost:
-            return
-        now = time.monotonic()
-        self._free_at = max(self._free_at, now - 1.0)
-        if self._free_at > now:
-            self._never.wait(self._free_at - now)
-        self._free_at += cost
-
-
 Start = Callable[[int, int, bool], "Future[Buffer]"]
 """Begin to read *length* bytes at *offset*, of the base when True; the answer has that length."""
 
@@ -81,7 +52,7 @@ class _Group:
 
 
 def in_order(
-    wanted: Iterable[ReadAt], start: Start, window: Window, *, about: str, pace: Pace | None = None
+    wanted: Iterable[ReadAt], start: Start, window: Window, *, about: str, gate: Gate | None = None
 ) -> Iterator[tuple[ReadAt, Buffer]]:
     """Yield each request of *wanted* with its bytes, in order.
 
@@ -90,28 +61,42 @@ def in_order(
         start: begins one read, see ``Start``.
         window: bounds of memory and time.
         about: the image, for messages.
-        pace: limits the rate, when given.
+        gate: what each read passes before it begins, when given.
 
     Raises:
         SourceError: a read failed, or took longer than ``window.wait_s``.
+        StoppedError: the run was to end while it waited at the gate.
     """
     under_way: deque[tuple[_Group, Future[Buffer]]] = deque()
     held = 0
     try:
         for group in _gathered(wanted):
             while under_way and (
-                len(under_way) >= window.reads or held + group.length > window.bytes
+                len(under_way) >= (window.reads if gate is None else gate.reads(window.reads))
+                or held + group.length > window.bytes
+                or (gate is not None and not gate.is_open(group.length))
             ):
                 held -= under_way[0][0].length
                 yield from _answers(*under_way.popleft(), window, about)
-            if pace is not None:
-                pace.wait(group.length)
-            under_way.append((group, start(group.offset, group.length, group.base)))
+            under_way.append((group, _begin(group, start, gate)))
             held += group.length
         while under_way:
             yield from _answers(*under_way.popleft(), window, about)
     finally:
         _settle([future for _, future in under_way], window.wait_s)
+
+
+def _begin(group: _Group, start: Start, gate: Gate | None) -> Future[Buffer]:
+    """Begin the read of *group*, when the gate lets it."""
+    if gate is None:
+        return start(group.offset, group.length, group.base)
+    gate.enter(group.length)
+    future = start(group.offset, group.length, group.base)
+    if (
+        not future.done()
+    ):  # what needed no read, beyond the end of an image, says nothing of the source
+        future.add_done_callback(gate.began(group.length))
+    return future
 
 
 def _gathered(wanted: Iterable[ReadAt]) -> Iterator[_Group]:

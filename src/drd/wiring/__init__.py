@@ -33,6 +33,7 @@ from drd.stores.retrying import Patience, RetryingStore
 from drd.stores.s3 import S3Settings, S3Store
 from drd.wiring.adapters import make_lease, make_source
 from drd.wiring.clock import now
+from drd.wiring.gates import Gates, limit_by_hand
 from drd.wiring.host import HostState
 from drd.wiring.place import Place, blame_format
 from drd.wiring.reach import Asked, Reach, reach_of
@@ -107,6 +108,7 @@ class House(HostState):
         self._sheet = sheet
         self.report: Report = report or (lambda _progress: None)
         self._closing = Event()
+        self.gates = Gates(lambda: stopping() or self._closing.is_set(), self.report)
         self._closers: list[Callable[[], None]] = []
         self._bare: Store | None = None
         self._metered: MeteredStore | None = None
@@ -265,7 +267,7 @@ class House(HostState):
                 hint=f"known: {', '.join(sorted(known)) or 'none'}",
             )
         if name not in self._sources:
-            self._sources[name] = make_source(name, known[name])
+            self._sources[name] = make_source(name, known[name], self.gates.gate(name, known[name]))
         return self._sources[name]
 
     def lease(self, name: str) -> Lease:
@@ -297,6 +299,16 @@ class House(HostState):
     def policies(self, source: Source, found: Sequence[Found]) -> Mapping[str, str]:
         """What the images of a source say of their policy themselves."""
         return source.policies(found) if isinstance(source, _Policied) else {}
+
+    def limit_by_hand(self, source: Source, found: Found) -> None:
+        """Read *found* no faster than policy, source and node allow: for a run that no daemon began."""
+        config = self.need_config()
+        policy = config.source[source.name].policy or ""
+        if any(
+            one.limits for one in config.policy.values()
+        ):  # else what the image says is all the same
+            policy = self.policies(source, [found]).get(found.identity) or policy
+        self.gates.limit(limit_by_hand(config, source.name, policy))
 
     def doubts(self, name: str) -> list[str]:
         """What a source says of the change lists of its images, and of paths that lead nowhere."""

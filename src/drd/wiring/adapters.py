@@ -9,7 +9,7 @@ from dataclasses import replace
 from drd.ceph.cluster import CephAccess
 from drd.config import Config, DeviceSource, RbdSource, SourceConfig
 from drd.leases.local import LocalLease
-from drd.ports import Lease, Source, Target
+from drd.ports import Gate, Lease, Source, Target
 from drd.wiring.clock import elapsed, now
 
 
@@ -25,13 +25,15 @@ def make_lease(config: Config, source: SourceConfig, *, run: str = "") -> Lease:
     return rados.RadosLease(ceph_access(source), terms, random=os.urandom, timer=elapsed)
 
 
-def make_source(name: str, config: SourceConfig) -> Source:
-    """The adapter that a section of the configuration names; only what is used is loaded."""
+def make_source(name: str, config: SourceConfig, gate: Gate | None = None) -> Source:
+    """The adapter that a section of the configuration names; its reads pass *gate*. Only what is used
+    is loaded.
+    """
     if isinstance(config, DeviceSource):
         from drd.sources import device  # noqa: PLC0415
 
         paths = tuple(str(path) for path in config.paths)
-        settings = device.DeviceSettings(paths, quiesced=config.quiesced)
+        settings = device.DeviceSettings(paths, quiesced=config.quiesced, gate=gate)
         return device.DeviceSource(name, settings, now)
     from drd.sources import rbd, rbd_settings  # noqa: PLC0415
 
@@ -43,6 +45,7 @@ def make_source(name: str, config: SourceConfig) -> Source:
             namespaces=tuple(config.namespaces),
             access=ceph_access(config),
             in_flight=config.reads_in_flight,
+            gate=gate,
         ),
     )
 

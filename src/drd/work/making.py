@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NoReturn
@@ -14,7 +14,7 @@ from drd.core.sections import Item
 from drd.core.tables import TableKind
 from drd.errors import IntegrityError, RefusedError, StoppedError
 from drd.model import IMAGE_GEOMETRY, Found, Json, PointKind, Progress, Snapshot
-from drd.pipeline.packing import Packed, Packer, Press, Seal
+from drd.pipeline.packing import Packed, Packer, Placed, Press, Seal
 from drd.ports import FreezeOrder, Frozen, Held
 from drd.work import layout
 from drd.work.bench import Bench
@@ -134,21 +134,32 @@ class Making:
         return point
 
     def _look(self) -> None:
-        """Look at everything, and put what differs."""
-        knobs, size = self.bench.knobs, self.frozen.snapshot.size
+        """Look at everything, and put what differs, unless somebody wants it to stop before."""
+        knobs = self.bench.knobs
         partial_after = max(1, knobs.partial_packs - knobs.in_flight)
-        for placed in self.looker.look():
+        for placed in self._placed():
             self.under.held.heed()
-            if len(placed.difference.cell):
+            if placed is not None and len(placed.difference.cell):
                 self.packer.add(placed)
-            if self.bench.stopping():
+            if placed is None or self.bench.stopping():
                 self._stop()
             stored = self.packer.stored(partial_after)
             if stored:
                 self._commit_partial(stored)
-            done = min(size, placed.cursor * IMAGE_GEOMETRY.cell)
-            self.bench.report(Progress("backup", done, size))
+            self._report(placed)
         self._take(self.packer.drain())
+
+    def _placed(self) -> Iterator[Placed | None]:
+        """Differences; None where reading was stopped, while it waited for its turn at the source."""
+        try:
+            yield from self.looker.look()
+        except StoppedError:
+            yield None
+
+    def _report(self, placed: Placed) -> None:
+        size = self.frozen.snapshot.size
+        done = min(size, placed.cursor * IMAGE_GEOMETRY.cell)
+        self.bench.report(Progress("backup", done, size))
 
     def _stop(self) -> NoReturn:
         """Commit what there is, so that the next run goes on from here."""

@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from drd.errors import SourceError
+from drd.errors import SourceError, StoppedError
 from drd.model import Buffer
 from drd.ports import ReadAt
-from drd.sources.windowed import GATHER_BYTES, Pace, Window, in_order
+from drd.sources.windowed import GATHER_BYTES, Window, in_order
 
 CONTENT = bytes(range(256)) * 64
 
@@ -150,15 +150,91 @@ def test_who_stops_early_waits_for_what_is_under_way() -> None:
     assert reader.under_way == 0
 
 
-def test_a_pace_is_kept() -> None:
+class Turnstile:
+    """A gate that is open for *free* reads, and notes who came when."""
+
+    def __init__(self, reader: Reader, *, free: int = 0, most: int = 99) -> None:
+        self.reader = reader
+        self.free = free
+        self.most = most
+        self.entered: list[int] = []
+        self.under_way = 0
+        self.handed = 0
+        self.ended = 0
+
+    def reads(self, most: int) -> int:
+        return min(most, self.most)
+
+    def is_open(self, length: int) -> bool:  # noqa: ARG002
+        return len(self.entered) < self.free
+
+    def enter(self, length: int) -> None:
+        assert len(self.reader.started) == len(self.entered), "a read began before it was let in"
+        if not self.is_open(length):
+            assert self.handed == len(self.entered), "what was read waits while its reader does"
+        self.entered.append(length)
+
+    def began(self, length: int) -> Callable[[object], None]:  # noqa: ARG002
+        self.under_way += 1
+        assert self.under_way <= self.most
+        return self._end
+
+    def _end(self, _answer: object) -> None:
+        self.under_way -= 1
+        self.ended += 1
+
+
+def test_each_read_passes_the_gate_before_it_begins() -> None:
     reader = Reader()
-    begun = time.monotonic()
-    wanted = [ReadAt(at * 64, 32) for at in range(11)]
-    list(in_order(wanted, reader.start, Window(), about="i", pace=Pace(reads_per_s=50)))
-    assert time.monotonic() - begun >= 0.19
-    begun = time.monotonic()
-    list(in_order(wanted, reader.start, Window(), about="i", pace=Pace(bytes_per_s=3200)))
-    assert time.monotonic() - begun >= 0.09
-    begun = time.monotonic()
-    list(in_order(wanted, reader.start, Window(), about="i", pace=Pace()))
-    assert time.monotonic() - begun < 2
+    gate = Turnstile(reader, free=99)
+    wanted = [ReadAt(at, 100) for at in range(0, 1000, 100)] + [ReadAt(2000, 50, base=True)]
+    answers = list(in_order(wanted, reader.start, Window(), about="i", gate=gate))
+    assert len(answers) == 11
+    assert gate.entered == [1000, 50], "reads are counted as they are made, new and base"
+
+
+def test_what_was_read_is_handed_on_before_a_closed_gate() -> None:
+    reader = Reader()
+    gate = Turnstile(reader, free=3)
+    wanted = [ReadAt(at * 64, 8) for at in range(10)]
+    for _ in in_order(wanted, reader.start, Window(), about="i", gate=gate):
+        gate.handed += 1
+    assert gate.handed == len(gate.entered) == 10
+
+
+def test_no_more_reads_are_under_way_than_the_gate_allows() -> None:
+    reader = Reader()
+    gate = Turnstile(reader, free=99, most=2)
+    wanted = [ReadAt(at * 64 + at % 3, 8) for at in range(40)]
+    list(in_order(wanted, reader.start, Window(), about="i", gate=gate))
+    assert reader.most <= 2
+    assert gate.under_way == 0
+
+
+def test_who_is_stopped_at_the_gate_reads_no_more() -> None:
+    reader = Reader()
+    gate = Turnstile(reader, free=99)
+
+    def closed(length: int) -> None:
+        raise StoppedError(str(length))
+
+    gate.enter = closed  # type: ignore[method-assign]
+    with pytest.raises(StoppedError):
+        list(in_order([ReadAt(0, 8)], reader.start, Window(), about="i", gate=gate))
+    assert not reader.started
+
+
+def test_what_needed_no_read_is_no_measure() -> None:
+    reader = Reader()
+    gate = Turnstile(reader, free=99)
+
+    def start(offset: int, length: int, base: bool) -> Future[Buffer]:  # noqa: FBT001
+        if offset:
+            return reader.start(offset, length, base)
+        reader.started.append((offset, length, base))
+        future: Future[Buffer] = Future()
+        future.set_result(bytes(length))
+        return future
+
+    list(in_order([ReadAt(0, 8), ReadAt(65, 8)], start, Window(), about="i", gate=gate))
+    assert (gate.ended, gate.entered) == (1, [8, 8])
