@@ -13,9 +13,8 @@ backup      ``source label identity slot limits``  ``seq``, ``point_at``, counts
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -30,28 +29,6 @@ from drd.ports import Report
 if TYPE_CHECKING:
     from drd.wiring import House
     from drd.work.prune import Pruned
-
-NEEDED: Final = (
-    "drd.wiring",
-    "drd.work.backup",
-    "drd.sources.device",
-    "drd.sources.rbd",
-    "drd.stores.s3_client",
-    "drd.work.history",
-    "drd.wiring.pruning",
-)
-"""What workers need and is slow to import; loaded once, by the mother of all."""
-HOSTS: Final = ("rados", "rbd")
-"""Ceph's own modules, of the host: loaded without opening anything, where there are any."""
-
-
-def load() -> None:
-    """Import everything and open nothing."""
-    for name in NEEDED:
-        importlib.import_module(name)
-    for name in HOSTS:
-        with suppress(ImportError):  # a host without Ceph; a source that needs it says so
-            importlib.import_module(name)
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from drd.daemon import jobs
 from drd.daemon.nursery import MESSAGE
 from drd.errors import BusyError, DrdError, StoppedError
 from drd.model import Json, Outcome, Progress
+from drd.wiring.warm import warm
 
 PR_SET_PDEATHSIG: Final = 1
 """``linux/prctl.h``: the signal that a process gets when its parent dies."""
@@ -42,7 +43,7 @@ def main() -> NoReturn:
     """Be a mother, or a worker; see the module."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon decides what ends
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    jobs.load()
+    warm()
     gc.freeze()  # what was imported is never collected, and shared by all children
     if stat.S_ISSOCK(os.fstat(0).st_mode):
         _mother()

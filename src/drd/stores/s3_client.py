@@ -10,6 +10,7 @@ what drd's configuration says, and nothing that happens to be set in an operator
 
 from __future__ import annotations
 
+import functools
 import os
 import ssl
 from pathlib import Path
@@ -107,7 +108,7 @@ def _config(settings: S3Settings) -> Config:
 def _session() -> botocore.session.Session:
     """Return a session that neither the environment nor a file in a home directory can change."""
     session = botocore.session.Session()
-    session.register_component("data_loader", _OnlyS3Loader())
+    session.register_component("data_loader", _loader())
     constants: dict[str, object] = {
         name: variable[2] for name, variable in BOTOCORE_DEFAUT_SESSION_VARIABLES.items()
     }
@@ -117,6 +118,24 @@ def _session() -> botocore.session.Session:
         ConfigValueStore({name: ConstantProvider(value) for name, value in constants.items()}),
     )
     return session
+
+
+@functools.cache
+def _loader() -> Loader:
+    """One for all clients of the process: it remembers what it parsed, 2 MiB of JSON."""
+    return _OnlyS3Loader()
+
+
+def warm() -> None:
+    """Parse what the first client of a process waits for; for a process that forks later."""
+    _session().create_client(
+        "s3",
+        endpoint_url="http://127.0.0.1:9",
+        region_name="us-east-1",
+        aws_access_key_id="nobody",
+        aws_secret_access_key="nobody",  # noqa: S106 - this client is never used
+        verify=False,
+    )
 
 
 class _OnlyS3Loader(Loader):
