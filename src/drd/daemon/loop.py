@@ -336,6 +336,8 @@ class Loop:
     def _end_look(self, one: Running, record: RunRecord, now: datetime) -> None:
         """A look into a source ended; one that failed changes nothing that is known."""
         name = record.subject
+        if record.outcome is Outcome.STOPPED:
+            return
         if record.outcome is not Outcome.DONE:
             self._desk.view.looked(name, now, images=None, unprotected=None)
             if name not in self._unseen:

@@ -42,7 +42,7 @@ def say_end(
 ) -> None:
     """How a run ended, and what it warned of."""
     outcome = record.outcome.value if record.outcome else ""
-    if record.kind in QUIET and record.outcome is Outcome.DONE:
+    if record.kind in QUIET and record.outcome in (Outcome.DONE, Outcome.STOPPED):
         return
     log.say(
         f"run_{outcome}",
