@@ -4,7 +4,7 @@ BIN := .venv/bin
 CODE := $(wildcard src tests lab tools benchmarks reader check)
 LAB ?= .lab
 WORKERS ?= -n 2 --dist loadfile
-.PHONY: run demo lab test cover check format bench docs wheel deb lock servers
+.PHONY: run demo lab test cover check format bench soak docs wheel deb lock servers
 
 run: .venv/made                     ## start what a user starts
 	$(BIN)/drctl --help
@@ -12,10 +12,9 @@ demo: .venv/made                    ## an image backed up, changed, verified, re
 	tools/demo.sh
 lab: servers                        ## leave Ceph, RGW and MinIO running in $(LAB)
 	$(BIN)/python -m lab up $(LAB) --rgw
-test: servers                       ## all tests, each worker with its own servers; ARGS="tests/unit -k name"
+cover: WORKERS += --cov --cov-report=term-missing
+test cover: servers                      ## all tests, each worker with its own servers; ARGS="tests/unit -k name"
 	$(BIN)/pytest $(WORKERS) $(ARGS)
-cover: servers
-	$(BIN)/pytest $(WORKERS) --cov --cov-report=term-missing $(ARGS)
 check: .venv/made wheel docs
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
@@ -27,12 +26,13 @@ format: .venv/made
 	$(BIN)/ruff check --fix-only --exit-zero $(CODE) && $(BIN)/ruff format $(CODE)
 bench: servers
 	$(BIN)/python -m benchmarks $(ARGS)
+soak: servers                       ## everything at once, and faults; MINUTES=20
+	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),20)
 docs: .venv/made
 	$(BIN)/python tools/check_links.py
 wheel deb: .venv/made               ## the wheel and its bill of materials; the Debian package
 	tools/$@.sh
-lock:                               ## pin anew; ARGS="--upgrade-package NAME"
-	tools/lock.sh $(ARGS)
+lock: ; tools/lock.sh $(ARGS)       ## pin anew; ARGS="--upgrade-package NAME"
 servers: .venv/made
 	$(BIN)/python -m lab install
 	$(BIN)/python tools/link_ceph.py
