@@ -110,7 +110,7 @@ class Soak:
             )
             (self.folder / f"{node}.toml").write_text(text)
         cluster = rados.Rados(conffile=str(self.lab.ceph.conf))
-        # As it comes, librbd leaves out what a discard does not fill 64 KiB of (src/common/options/rbd.yaml.in).
+        # Else librbd leaves out what fills less than 64 KiB (Ceph: src/common/options/rbd.yaml.in).
         cluster.conf_set("rbd_skip_partial_discard", "false")
         cluster.conf_set("rbd_discard_granularity_bytes", "0")
         cluster.connect()
