@@ -265,11 +265,16 @@ def test_a_closed_file_stays_closed(path: Path) -> None:
 
 def test_the_diary_is_written_while_a_catalogue_learns_a_million_points(path: Path) -> None:
     """A rebuild takes minutes; the daemon's loop waits for each thing that it writes down."""
-    with closing(SqliteCatalogue(path, at_once=10)) as catalogue, closing(on_file(path)) as diary:
+    with (
+        closing(SqliteCatalogue(path, at_once=10)) as catalogue,
+        closing(SqliteCatalogue(path)) as other,
+        closing(on_file(path)) as diary,
+    ):
 
         def many() -> Iterator[PointInfo]:
             for seq in range(1, 101):
                 diary.note_tick(START + seq * HOUR)
+                assert other.highest(b"t" * 16, b"l" * 16) == (seq - 1) // 10 * 10, "some at a time"
                 yield info(seq)
 
         catalogue.learn(many())
