@@ -274,12 +274,16 @@ def test_an_overdue_verify_is_a_warning(site: Site) -> None:
     assert check(site)[0] == 0
 
 
-@pytest.mark.parametrize("why", ["no daemon", "silent", "no file", "damaged file", "no config"])
+@pytest.mark.parametrize(
+    "why", ["no daemon", "silent", "clock set back", "no file", "damaged file", "no config"]
+)
 def test_what_cannot_be_known_is_unknown(site: Site, why: str) -> None:
     site.image("a.img")
     site.backup()
     if why == "silent":
         note(site, image_of(site, "a"), ticked=now() - timedelta(minutes=6))
+    elif why == "clock set back":
+        note(site, image_of(site, "a"), ticked=now() + HOUR)
     elif why != "no daemon":
         note(site, image_of(site, "a"))
     (file,) = site.state.glob("*/catalogue.sqlite")

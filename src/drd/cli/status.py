@@ -122,8 +122,10 @@ def doubts(seen: Survey) -> list[str]:
     if seen.ticked_at is None:
         return [f"{NEVER_RAN}: what its images are, and when they are due, is not known here"]
     if seen.is_silent:
-        silent = span((seen.at - seen.ticked_at).total_seconds())
-        return [f"the daemon of this host is silent for {silent}: is drd.service running?"]
+        silent = (seen.at - seen.ticked_at).total_seconds()
+        if silent < 0:
+            return [f"the daemon is silent since the clock was set back by {span(-silent)} or more"]
+        return [f"the daemon of this host is silent for {span(silent)}: is drd.service running?"]
     return []
 
 
@@ -133,7 +135,7 @@ def _told(seen: Survey, chosen: Sequence[Standing]) -> str:
     if seen.ticked_at is None:
         known = f"as of {shapes.when(seen.at)}"
     else:
-        ago = span((seen.at - seen.ticked_at).total_seconds())
+        ago = span(max((seen.at - seen.ticked_at).total_seconds(), 0.0))
         known = f"the daemon looked {ago} ago"
     lineages = "1 lineage" if len(chosen) == 1 else f"{len(chosen)} lineages"
     return f"{lineages}{': ' if some else ''}{', '.join(some)}; {known}"

@@ -39,9 +39,12 @@ class Survey:
 
     @property
     def is_silent(self) -> bool:
-        """Whether no daemon keeps this knowledge up to date."""
+        """Whether no daemon keeps this knowledge up to date.
+
+        A tick of the future is of before the clock was set back: one that lives ticks by the clock of now.
+        """
         silence = timedelta(seconds=self.silent_s)
-        return self.ticked_at is None or self.at - self.ticked_at > silence
+        return self.ticked_at is None or abs(self.at - self.ticked_at) > silence
 
 
 def aims_of(config: Config) -> dict[str, Aim]:
