@@ -215,8 +215,9 @@ class _Pass:
         keys += [
             names.pack_key(tenant, lineage, one) for one in sorted(reached & doomed.packs.keys())
         ]
-        for key in keys:
-            repository.store.stat(key)
+        for key in keys:  # asked by LIST: who may not read packs prunes all the same
+            if not repository.store.versions(key):
+                raise ObjectMissingError("deleted already", about=key)
 
     # ── spare ───────────────────────────────────────────────────────────────────────────────────
 

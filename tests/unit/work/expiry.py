@@ -7,7 +7,7 @@ test that runs after it stands on nothing that the rule would release.
 from __future__ import annotations
 
 from drd.core import liveness, names
-from drd.core.liveness import TableClear
+from drd.core.liveness import REACHING, TableClear
 from drd.core.manifest import Clear
 from drd.core.sections import MapPiece, What, decode_map
 from drd.core.tables import MAGIC, TableKind, decode_head
@@ -76,6 +76,22 @@ def assert_reach(world: World, point: Clear, known: dict[bytes, TableClear]) -> 
     assert painted(opened) <= reach.ordinals
 
 
+def assert_spans(points: list[Clear], known: dict[bytes, TableClear], roots: list[Clear]) -> None:
+    """What spans say is dead is what brute force over all manifests says; of fewer points, less."""
+    alive = liveness.alive(roots, known)
+    seqs = [point.seq for point in roots]
+    for learnt in (points, points[::-1], points[::2] + points[1::2]):
+        spans = liveness.widen({}, learnt)
+        clears = {one: known[one] for one, span in spans.items() if span.kind in REACHING}
+        dead = liveness.dead(list(spans.values()), clears, seqs)
+        assert spans.keys() - {one.table_id for one in dead.tables} == alive.tables
+        packs = {pack for clear in clears.values() for pack in clear.rows.values()}
+        assert packs - dead.packs.keys() == alive.packs
+    few = liveness.widen({}, [point for point in points if point.seq in seqs])
+    living = {one.table_id for one in liveness.living(few.values(), seqs)}
+    assert living == few.keys() == alive.tables
+
+
 def expire(world: World, retained: set[int], *, under_way: bool = False) -> None:
     """Delete every manifest that is no root, and every pack and table that no root reaches.
 
@@ -85,6 +101,7 @@ def expire(world: World, retained: set[int], *, under_way: bool = False) -> None
     roots = liveness.roots(points, frozenset(retained))
     for point in roots:
         assert_reach(world, point, known)
+    assert_spans(points, known, roots)
     alive = liveness.alive(roots, known)
     doomed = liveness.alive(points, known) if under_way else None
     kept = {names.manifest_key(world.ring.tenant, world.lineage, point.seq) for point in roots}

@@ -120,7 +120,7 @@ def restorable(world: World) -> list[PointInfo]:
 def hold_point(world: World, seq: int) -> None:
     """Somebody holds a point."""
     (info,) = [one for one in world.full() if one.seq == seq]
-    random = seeded(("hold", seq, world.processes))
+    random = seeded(("hold", seq, world.clock.at))
     hold(world.repository(Role.BACKUP), info, "a test", Speaker("me", world.clock, random))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -21,14 +22,17 @@ from hypothesis.stateful import (
 )
 from typing_extensions import override
 
+from drd.core.retention import Keep
 from drd.errors import CrashError
 from drd.model import BackupResult, Changed, PointInfo, PointKind
-from drd.testing.fakes import MemoryCatalogue, seeded
+from drd.testing.fakes import MemoryCatalogue, SteppingClock, seeded
 from drd.testing.mortal import Life
 from drd.testing.repository import SMALL
 from drd.testing.sources import SparseBytes
+from drd.testing.stores import MemoryStore
 from tests.unit.work.effort import effort
 from tests.unit.work.expiry import expire
+from tests.unit.work.shears import doomed, hold_point, pruner, run
 from tests.unit.work.world import BLOCK, CELL, World
 
 MOST_CELLS = 140
@@ -81,13 +85,18 @@ class History(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(size=CELL, knobs=KNOBS)
+        clock = SteppingClock()
+        store = MemoryStore(now=clock)
+        self.world = World(size=CELL, knobs=KNOBS, store=store, clock=clock)
+        self.pruning = False
         self.noise = seeded("machine")
         self.shown: dict[int, SparseBytes] = {}
         self.lied: set[int] = set()
 
-    @initialize(size=sizes, sample=st.sampled_from([0, 0, 3]))
-    def begin(self, size: int, sample: int) -> None:
+    @initialize(size=sizes, sample=st.sampled_from([0, 0, 3]), pruning=st.booleans())
+    def begin(self, size: int, sample: int, pruning: bool) -> None:  # noqa: FBT001  a strategy's
+        """Points expire by the rule alone, at once and by brute force; or by prunes, in two phases."""
+        self.pruning = pruning
         self.world.image.resize(size)
         self.world.knobs = replace(KNOBS, sample_cells=sample)
 
@@ -159,7 +168,7 @@ class History(RuleBasedStateMachine):
     def back_up(self) -> None:
         self._back_up(Life())
 
-    @precondition(lambda self: self.world.keys("m/"))
+    @precondition(lambda self: self.world.keys("m/") and not self.pruning)
     @rule(at=st.integers(1, 12), kept=st.sets(st.integers(1, 30)))
     def back_up_while_points_expire(self, at: int, kept: set[int]) -> None:
         self._back_up(Meanwhile(at, lambda: expire(self.world, kept, under_way=True)))
@@ -192,7 +201,39 @@ class History(RuleBasedStateMachine):
         self._note_lies()
         self._remember_new(before)
 
-    @precondition(lambda self: self.world.keys("m/"))
+    @precondition(lambda self: self.world.keys("m/") and self.pruning)
+    @rule(last=st.integers(1, 4), hours=st.sampled_from([1, 25]))
+    def prune(self, last: int, hours: int) -> None:
+        self.world.clock.at += timedelta(hours=hours)
+        alive = [one.seq for one in self.world.full()]
+        doomed_before = doomed(self.world)
+        result = run(self.world, Keep(last=last))
+        assert result.stopped is None
+        assert set(result.deleted) <= doomed_before
+        left = [one.seq for one in self.world.full()]
+        assert set(alive[-last:]) <= set(left)
+        assert not set(alive[-last:]) & doomed(self.world)
+        self._check_shown(len(self.shown))
+
+    @precondition(lambda self: self.world.keys("m/") and self.pruning)
+    @rule(last=st.integers(1, 4), effects=st.integers(1, 40))
+    def prune_and_die(self, last: int, effects: int) -> None:
+        self.world.clock.at += timedelta(hours=25)
+        with suppress(CrashError):
+            run(self.world, Keep(last=last), pruner(self.world, life=Life(effects)))
+        dead = doomed(self.world)
+        left = {point.seq for point in self._points()} - dead
+        self.shown = {seq: content for seq, content in self.shown.items() if seq in left}
+        self._check_shown(len(self.shown))
+
+    @precondition(lambda self: self.world.keys("m/") and self.pruning)
+    @rule(place=st.integers(0, 5))
+    def hold(self, place: int) -> None:
+        there = [one.seq for one in self.world.full() if one.seq in self.shown]
+        if there:
+            hold_point(self.world, there[place % len(there)])
+
+    @precondition(lambda self: self.world.keys("m/") and not self.pruning)
     @rule(kept=st.sets(st.integers(1, 30)))
     def expire_points(self, kept: set[int]) -> None:
         expire(self.world, kept)
