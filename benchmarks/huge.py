@@ -56,6 +56,7 @@ class SlimStore:
         self.abilities: Callable[[], StoreAbilities] = self._inner.abilities
         self.versions: Callable[[str], Sequence[ObjectVersion]] = self._inner.versions
         self.folders: Callable[[str], Iterator[str]] = self._inner.folders
+        self.remains: Callable[[str], Sequence[str]] = self._inner.remains
         self.delete = self._inner.delete
         self.list = self._inner.list
         self.stat = self._inner.stat
