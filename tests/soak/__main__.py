@@ -112,7 +112,7 @@ class Soak:
         cluster = rados.Rados(conffile=str(self.lab.ceph.conf))
         # Else librbd leaves out what fills less than 64 KiB (Ceph: src/common/options/rbd.yaml.in).
         cluster.conf_set("rbd_skip_partial_discard", "false")
-        cluster.conf_set("rbd_discard_granularity_bytes", "0")
+        cluster.conf_set("rbd_discard_granularity_bytes", "4096")
         cluster.connect()
         ioctx = cluster.open_ioctx(self.lab.ceph.pool)
         for number in range(IMAGES):
