@@ -58,6 +58,12 @@ class Board:
     last: dict[str, RunRecord] = field(default_factory=dict)
     holds_off: dict[str, datetime] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
+    _stale: set[str] = field(default_factory=set)
+
+    def take_stale(self) -> set[str]:
+        """Images of which something is other than when this was asked last."""
+        stale, self._stale = self._stale, set()
+        return stale
 
     def load(self) -> None:
         """Read everything.
@@ -72,8 +78,14 @@ class Board:
 
     def load_heads(self) -> None:
         """Read the newest points: of an image with several lineages the one committed last."""
+        before = self.heads
         self.lineages = {head.lineage: head for head in self.newest()}
         self.heads = newest_heads(self.lineages.values())
+        self._stale |= {
+            one
+            for one in before.keys() | self.heads.keys()
+            if before.get(one) != self.heads.get(one)
+        }
 
     # ── policies ──────────────────────────────────────────────────────────────────────────────
     def policy_of(self, image: Image) -> Policy | None:
@@ -90,12 +102,13 @@ class Board:
             and (policy.every is not None or policy.cron is not None)
         )
 
-    def wanted(self, now: datetime) -> Iterable[Wanted]:
-        """Every image that a policy schedules, as :mod:`drd.core.schedule` takes them."""
+    def wanted(self, identities: Iterable[str], now: datetime) -> Iterable[Wanted]:
+        """Those of *identities* that a policy schedules, as :mod:`drd.core.schedule` takes them."""
         slow_after = self.config.daemon.slow_after
-        for identity, image in self.images.items():
-            policy = self.policy_of(image)
-            if policy is None or not self.is_scheduled(image):
+        for identity in identities:
+            image = self.images.get(identity)
+            policy = self.policy_of(image) if image is not None else None
+            if image is None or policy is None or not self.is_scheduled(image):
                 continue
             head, last = self.heads.get(identity), self.last.get(identity)
             yield Wanted(
@@ -125,6 +138,7 @@ class Board:
     def note_end(self, record: RunRecord, pause: Pause | None, head: Head | None) -> None:
         """A run of an image ended: remember how, here and in the diary."""
         subject = record.subject
+        self._stale.add(subject)
         if record.kind == BACKUP:
             self.last[subject] = record
             self.asked.discard(subject)
@@ -149,9 +163,15 @@ class Board:
     def want(self, identity: str) -> None:
         """Somebody wants a point of this image now, whatever pauses."""
         self.asked.add(identity)
+        self._stale.add(identity)
         self.pauses.pop(identity, None)
         self.holds_off.pop(identity, None)
         self.diary.end_pause(identity)
+
+    def hold_off(self, identity: str, until: datetime) -> None:
+        """Leave an image alone for a while; nobody failed."""
+        self.holds_off[identity] = until
+        self._stale.add(identity)
 
     def named(self, names: Sequence[str]) -> tuple[list[Image], list[str]]:
         """The images of these *names* (or patterns), and the names that none has, each with the nearest
@@ -188,6 +208,8 @@ class Board:
             if known is None or _is_worth_writing(known, image):
                 written.append(image)
             self.images[identity] = image
+            if known is None or replace(known, last_seen=now) != image:
+                self._stale.add(identity)
         if shown.complete:
             gone = list(self._missed(shown, now))
             written += gone
@@ -213,6 +235,7 @@ class Board:
             mine = image.source == shown.source and image.gone_at is None
             if mine and identity not in shown.labels:
                 self.images[identity] = replace(image, gone_at=now)
+                self._stale.add(identity)
                 yield self.images[identity]
 
     def drop_sources(self, now: datetime) -> list[Change]:

@@ -15,6 +15,7 @@ from typing import Final, assert_never
 from drd.config import Config
 from drd.core import schedule
 from drd.core.lines import number, rows, text
+from drd.daemon.agenda import Agenda
 from drd.daemon.answers import answer
 from drd.daemon.board import BACKUP, Board, Shown
 from drd.daemon.chores import DISCOVER, LEARN, PRUNE, SNAPSHOTS, VERIFY, Chores
@@ -34,6 +35,8 @@ NOTED: Final = (BACKUP, VERIFY, PRUNE)
 """Runs that the diary and the log tell of from their beginning on; of the others only failures are news."""
 SHOW_S: Final = 1.0
 """Least seconds between two views: runs that end in quick succession need not each have one."""
+SHOW_SHARE: Final = 0.01
+"""Of the time at most so much goes into views: with 10,000 lineages one takes a tenth of a second."""
 JUMP_S: Final = 5.0
 """A clock that moved by so much more or less than the timer has jumped (or the machine slept)."""
 
@@ -76,10 +79,10 @@ class Loop:
         self._loaded = loaded
         self.board = Board(loaded.config, desk.diary, desk.newest)
         self.running: dict[str, Running] = {}
-        self.plan: schedule.Plan | None = None
+        self.agenda = Agenda(self.board)
         self._chores = Chores(desk.diary)
         self._unseen: set[str] = set()
-        self._shown_at = -SHOW_S
+        self._shown_at, self._show_every = -SHOW_S, SHOW_S
         self._may_begin = False
         self._shares = Shares(desk.workers)
         self._last: tuple[datetime, float] | None = None
@@ -153,18 +156,20 @@ class Loop:
     def _show(self, began_at: float) -> None:
         """Let others see how things stand."""
         at = self._desk.timer()
-        if at - self._shown_at >= SHOW_S:
+        if at - self._shown_at >= self._show_every:
             self._shown_at = at
             try:
                 self._desk.view.tick(
                     self.board,
                     self.running.values(),
-                    self.plan,
+                    self.agenda,
                     at=self._desk.now(),
                     seconds=at - began_at,
                 )
             except ConfigError as error:
                 self._go_blind(error)
+            took = self._desk.timer() - at
+            self._show_every = max(SHOW_S, took / SHOW_SHARE)
 
     def _go_blind(self, error: ConfigError) -> None:
         """The catalogue cannot be used now: say so once, and try again with each tick."""
@@ -178,6 +183,7 @@ class Loop:
             jump = (now - self._last[0]).total_seconds() - (at - self._last[1])
             if abs(jump) > JUMP_S:
                 self._desk.log.say("clock_jumped", seconds=round(jump, 1))
+                self.agenda.forget()
                 if jump < 0:  # what was noted with the clock of before must not hold anything back
                     self._chores.forget_times()
         self._last = (now, at)
@@ -199,10 +205,9 @@ class Loop:
         daemon = self.config.daemon
         under = {one.record.subject: one.slow for one in self._of(BACKUP)}
         rules = schedule.Rules(daemon.workers, daemon.blackout, daemon.timezone)
-        self.plan = schedule.plan(self.board.wanted(now), rules, under, now)
         if not self._may_begin:
             return
-        for start in self.plan.begin:
+        for start in self.agenda.begin(rules, under, now):
             image = self.board.images[start.identity]
             forced = start.identity in self.board.asked
             job: dict[str, Json] = {
@@ -217,6 +222,7 @@ class Loop:
                 record, label=image.label, policy=image.policy, slot=None if forced else start.slot
             )
             self._start(record, job, slow=start.slow)
+            self.agenda.took(image.identity)
 
     def _record(self, kind: str, subject: str, *, source: str) -> RunRecord:
         run = self._desk.random(8).hex()
@@ -249,8 +255,9 @@ class Loop:
         again = now + timedelta(seconds=self._patience())
         if self._stop_by is None:
             again = min(again, self._chores.next_at(self.config, now))
-        if self.plan is not None and self._may_begin and self._stop_by is None:
-            again = min(again, max(self.plan.look_again, now + timedelta(milliseconds=100)))
+        first = self.agenda.next_at()
+        if first is not None and self._stop_by is None:
+            again = min(again, max(first[0], now + timedelta(milliseconds=100)))
         self._desk.wake(again)
 
     def _patience(self) -> float:
@@ -266,13 +273,11 @@ class Loop:
             return f"stopping: {len(self.running)} runs under way"
         images = [one for one in self.board.images.values() if one.gone_at is None]
         words = [f"{len(images)} images", f"{len(self._of(BACKUP))} running"]
-        if self.plan is not None:
-            words.append(f"{self.plan.waiting} waiting")
-            if self.plan.next_run:
-                identity, at = min(self.plan.next_run.items(), key=lambda one: one[1])
-                words.append(
-                    f"next run {at:%Y-%m-%dT%H:%M:%SZ} {self.board.images[identity].label}"
-                )
+        words.append(f"{len(self.agenda.waiting)} waiting")
+        first = self.agenda.next_at()
+        if first is not None:
+            label = self.board.images[first[1]].label
+            words.append(f"next run {first[0]:%Y-%m-%dT%H:%M:%SZ} {label}")
         return ", ".join(words)
 
     # ── workers ───────────────────────────────────────────────────────────────────────────────
@@ -303,7 +308,7 @@ class Loop:
         pause = self._pause(record, now)
         if record.outcome is Outcome.BUSY:
             free_at = one.free_at(now, float(self.config.daemon.lease_ttl))
-            self.board.holds_off[record.subject] = free_at
+            self.board.hold_off(record.subject, free_at)
         say_end(self._desk.log, one, record, pause, now=now)
         self.board.note_end(record, pause, one.head(record.subject, now))
 
@@ -416,6 +421,7 @@ class Loop:
             self.board.config = loaded.config
             self._shares.spread(loaded.config, self.running)
             self._chores.forget_times()
+            self.agenda.forget()
             self._desk.view.config_refused = False
             self._desk.log.say("config_reloaded")
             for warning in loaded.warnings:

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from drd.config import Config
 from drd.core import standing
-from drd.core.schedule import Plan
 from drd.core.standing import Aim, Known
+from drd.daemon.agenda import Agenda
 from drd.daemon.board import BACKUP, Board
 from drd.daemon.running import Running
 from drd.daemon.seen import Seen, SourceState, Total, VerifyGoal
@@ -74,7 +74,7 @@ class View:
         self,
         board: Board,
         running: Iterable[Running],
-        plan: Plan | None,
+        agenda: Agenda,
         *,
         at: datetime,
         seconds: float,
@@ -90,13 +90,13 @@ class View:
                 ticks=self.ticks,
                 tick_seconds=seconds,
                 tick_every=config.daemon.tick,
-                standings=standing.standings(self._known(board, under, plan), at),
+                standings=standing.standings(self._known(board, under, agenda), at),
                 running=under,
                 totals=tuple(self._totals.values()),
                 sources={name: self.sources.get(name, SourceState()) for name in config.source},
                 goals=_goals(config),
                 tenant=tenant.hex() if tenant else "",
-                queue=plan.waiting if plan else None,
+                queue=len(agenda.waiting),
                 workers=config.daemon.workers,
                 store_reachable=self._store[0],
                 store_reachable_at=self._store[1],
@@ -105,7 +105,7 @@ class View:
             )
         )
 
-    def _known(self, board: Board, under: Iterable[RunRecord], plan: Plan | None) -> Known:
+    def _known(self, board: Board, under: Iterable[RunRecord], agenda: Agenda) -> Known:
         proven, damages = self.proofs()
         return Known(
             images=list(board.images.values()),
@@ -114,7 +114,7 @@ class View:
             last_runs=board.last,
             pauses=board.pauses,
             running={one.subject: one.started_at for one in under if one.kind == BACKUP},
-            next_run=plan.next_run if plan else {},
+            next_run=agenda.next_run,
             proven=proven,
             damages=damages,
         )
