@@ -369,9 +369,9 @@ class Loop:
         if name == "SIGHUP":
             self._reload()
         elif name == "SIGUSR1":
-            self.board.asked |= {
-                one.identity for one in self.board.images.values() if self.board.is_scheduled(one)
-            }
+            for image in self.board.images.values():
+                if self.board.is_scheduled(image):
+                    self.board.want(image.identity)
             self._tick()
         elif self._stop_by is not None:  # told twice: at once
             self._stop_by = self._desk.timer()

@@ -349,3 +349,12 @@ def test_images_are_remembered_over_a_restart() -> None:
     assert not again.said("image_found")
     assert again.loop.board.images["rbd:a"].first_seen == seen.first_seen
     assert replace(again.loop.board.images["rbd:a"], last_seen=seen.last_seen) == seen
+
+
+def test_sigusr1_wants_a_point_of_everything_now() -> None:
+    stage = Stage().begun("a", "b")
+    for label in ("vms/a", "vms/b"):
+        stage.makes(label)
+    assert not stage.under_way()
+    stage.happens(Signalled("SIGUSR1"))
+    assert sorted(stage.under_way()) == ["vms/a", "vms/b"]
