@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +108,21 @@ def test_two_phases_everywhere(place: Site) -> None:
     assert site.run("verify", "--all").code == 0
     assert prune(site, "--orphans")["orphans"] == 0
     assert site.run("restore", f"{NAME}@1", "--to", f"file:{site.folder}/no").code == 10
+
+
+def test_the_stand_alone_reader_does_not_mind(site: Site) -> None:
+    covered(site)
+    image, keep = site.image(), dict[int, str]()
+    history(site, image, 4, keep)
+    assert prune(site)["doomed"] == 2
+    history(site, image, 1, keep)
+    until_swept(site)
+    for point in (3, 4, 5):
+        out = site.folder / f"read-{point}"
+        reader = Path(__file__).parents[2] / "reader/drd_reader.py"
+        command = [sys.executable, str(reader), site.url, "--sheet", str(site.sheet)]
+        subprocess.run([*command, f"{NAME}@{point}", str(out)], check=True, capture_output=True)
+        assert digest(out) == keep[point]
 
 
 def test_a_doomed_point_that_is_held_comes_back(site: Site) -> None:

@@ -148,12 +148,13 @@ def _overtaken(key: str) -> RefusedError:
 def mark_doomed(
     repository: Repository, points: Iterable[PointInfo], ledger: Ledger | None
 ) -> list[PointInfo]:
-    """*points*, those marked that a doomed list names: they are not restored any more."""
-    doomed = {
-        (lineage, seq)
-        for lineage, one in every_journal(repository, ledger).items()
-        for seq in one.journal.doomed()
-    }
+    """*points*, those marked that a doomed list names: they are not restored any more.
+
+    What of a journal cannot be heard dooms nothing, and is a warning.
+    """
+    every = every_journal(repository, ledger)
+    repository.warnings.extend(problem for one in every.values() for problem in one.problems)
+    doomed = {(lineage, seq) for lineage, one in every.items() for seq in one.journal.doomed()}
     return [
         replace(one, doomed=True) if (one.lineage, one.seq) in doomed else one for one in points
     ]

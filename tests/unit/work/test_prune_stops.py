@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from drd.core import names
+from drd.core import names, seal
+from drd.core.coding import Writer
 from drd.core.retention import Keep
+from drd.core.tables import TableKind, _encode_clear, decode_head
 from drd.errors import DrdError, IntegrityError, RefusedError, StoreError
 from drd.testing.fakes import MemoryCatalogue, MemoryLease
 from drd.testing.stores import FaultyStore
@@ -117,18 +120,38 @@ def test_a_missing_table_stops_it(world: World) -> None:
     assert isinstance(stopped(world), IntegrityError)
 
 
-def test_a_clear_part_that_somebody_wrote_anew_stops_it(world: World) -> None:
+def reaches_nothing(data: bytes) -> bytes:
+    """A table whose clear part says that it needs no pack; all else, its length too, is as it was."""
+    old = seal.decode_header(data, kind=data[4:8])
+    head = decode_head(data, TableKind.RUN)
+    assert head.reached
+    clear = _encode_clear(head.rows, [])
+    room = len(old.clear) - len(clear)
+    assert room >= 0
+    body = Writer().raw(old.scope.repository).raw(old.scope.tenant).raw(old.scope.lineage)
+    body.raw(old.object_id).u32(old.generation).raw(old.salt).raw(old.commitment)
+    body.u32(len(old.lengths))
+    for stored, plain in old.lengths[:-1]:
+        body.u32(stored).u32(plain)
+    stored, plain = old.lengths[-1]
+    body.u32(stored + room).u32(plain + room).blob(clear)
+    return bytes(Writer().raw(data[:8]).blob(bytes(body))) + data[len(old.raw) :] + bytes(room)
+
+
+@pytest.mark.parametrize("forge", [reaches_nothing, lambda data: data[:40] + b"?" + data[41:]])
+def test_a_clear_part_that_somebody_wrote_anew_stops_it(
+    world: World, forge: Callable[[bytes], bytes]
+) -> None:
     """Else one who may write could make live packs look dead."""
     due(world)
     world.catalogue = MemoryCatalogue()
-    reference = world.opened(7).map.references[-1]
-    key = names.table_key(world.ring.tenant, world.lineage, reference.table_id)
-    data = bytearray(world.store.get(key))
-    at = 12 + 64 + 4 + 16 + 32 + 4
-    for place in range(at, at + 40):
-        data[place] ^= 1
+    references = world.opened(7).map.references
+    run_table = next(one for one in references if one.kind is TableKind.RUN)
+    key = names.table_key(world.ring.tenant, world.lineage, run_table.table_id)
+    forged = forge(world.store.get(key))
+    assert len(forged) == run_table.size
     for version in world.store.versions(key):
-        world.store.damage(key, bytes(data), version=version.version)
+        world.store.damage(key, forged, version=version.version)
     assert isinstance(stopped(world), IntegrityError)
 
 
