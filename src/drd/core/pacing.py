@@ -5,8 +5,8 @@ of it, or is full. So a read larger than the bucket waits for a full one, which 
 off, and is paid for afterwards. Over any time *t*, what is let through is at most ``rate * t`` and
 besides the bucket or the largest single amount, whichever is more.
 
-**Shares.** Runs are processes of their own: each gets a part, and the parts of a limit together are never
-more than the limit. What a run does not use of its part is not given to another: nobody would know in time.
+**Shares.** Runs are processes of their own: each gets a share, and the shares of a limit together are never
+more than the limit. What a run does not use of its share goes to nobody else: they would not know in time.
 
 No clock here: ``at`` is seconds of a timer that never goes back.
 """
@@ -35,7 +35,7 @@ class Limit:
     bytes_per_s: float | None = None
     reads_per_s: float | None = None
 
-    def part(self, count: int) -> Limit:
+    def share(self, count: int) -> Limit:
         """What one of *count* may have."""
         return Limit(
             None if self.bytes_per_s is None else self.bytes_per_s / count,
@@ -80,15 +80,15 @@ class Reading:
 def shares(
     runs: Mapping[str, Reading], sources: Mapping[str, Limit], node: Limit
 ) -> dict[str, Limit]:
-    """What each of *runs* may read: its own limit, an equal part of its source's, an equal part of the
+    """What each of *runs* may read: its own limit, an equal share of its source's, an equal share of the
     node's, whichever is least.
     """
     readers = Counter(one.source for one in runs.values())
     return {
         run: tightest(
             one.own,
-            sources.get(one.source, NO_LIMIT).part(readers[one.source]),
-            node.part(len(runs)),
+            sources.get(one.source, NO_LIMIT).share(readers[one.source]),
+            node.share(len(runs)),
         )
         for run, one in runs.items()
     }
@@ -126,7 +126,6 @@ class Bucket:
         """From *at* on it is another rate; a debt stays, and is paid at the new one."""
         self._fill(at)
         self._rate = rate
-        self._level = min(self._level, self.burst)
 
     def _fill(self, at: float) -> None:
         gained = max(0.0, at - self._at) * self._rate

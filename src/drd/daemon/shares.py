@@ -1,6 +1,6 @@
 """Limits of policies, sources and the node, divided among the runs under way.
 
-Workers are processes and know nothing of each other: each is told its part when it begins, and again
+Workers are processes and know nothing of each other: each is told its share when it begins, and again
 whenever that changes because another begins or ends, or the configuration is another. The others hear of
 it before a new one begins, so that together they are not above a limit for longer than a line takes.
 """
@@ -29,8 +29,8 @@ class Shares:
         self._told: dict[str, Limit] = {}
 
     def spread(self, config: Config, running: Mapping[str, Running]) -> None:
-        """Divide anew, and tell those whose part is another now. A new run is told with its job."""
-        parts = shares(
+        """Divide anew, and tell those whose share is another now. A new run is told with its job."""
+        divided = shares(
             {
                 run: _reading(config, one.record)
                 for run, one in running.items()
@@ -39,15 +39,15 @@ class Shares:
             {name: as_limit(section.limits) for name, section in config.source.items()},
             as_limit(config.daemon.limits),
         )
-        for run, part in parts.items():
-            if self._told.get(run, part) != part:
-                self._workers.tell(run, {"order": "limits", **part.said()})
-        self._told = parts
+        for run, share in divided.items():
+            if self._told.get(run, share) != share:
+                self._workers.tell(run, {"order": "limits", **share.said()})
+        self._told = divided
 
     def of(self, run: str) -> dict[str, Json]:
         """What the job of *run* says of its limits; nothing, where it reads no source."""
-        part = self._told.get(run)
-        return {} if part is None else {"limits": part.said()}
+        share = self._told.get(run)
+        return {} if share is None else {"limits": share.said()}
 
 
 def _reading(config: Config, record: RunRecord) -> Reading:

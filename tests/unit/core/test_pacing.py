@@ -140,18 +140,18 @@ LIMITS = st.builds(Limit, st.none() | st.floats(1, 1e9), st.none() | st.floats(1
     st.dictionaries(st.sampled_from("xyz"), LIMITS),
     LIMITS,
 )
-def test_parts_together_are_never_more_than_a_limit(
+def test_shares_together_are_never_more_than_a_limit(
     runs: dict[str, Reading], sources: dict[str, Limit], node: Limit
 ) -> None:
-    parts = shares(runs, sources, node)
-    assert parts.keys() == runs.keys()
+    divided = shares(runs, sources, node)
+    assert divided.keys() == runs.keys()
     for limit, members in [
         (node, list(runs)),
         *((sources[s], [run for run in runs if runs[run].source == s]) for s in sources),
         *((one.own, [run]) for run, one in runs.items()),
     ]:
         for name in ("bytes_per_s", "reads_per_s"):
-            bound, each = getattr(limit, name), [getattr(parts[run], name) for run in members]
+            bound, each = getattr(limit, name), [getattr(divided[run], name) for run in members]
             if bound is not None and members:
                 assert all(one is not None and one > 0 for one in each)
                 assert sum(each) <= bound * (1 + ROUNDING)
@@ -163,8 +163,8 @@ def test_a_run_gets_the_least_of_its_own_its_sources_and_its_nodes() -> None:
         "b": Reading("vms"),
         "c": Reading("disks"),
     }
-    parts = shares(runs, {"vms": Limit(100, 8)}, Limit(bytes_per_s=240))
-    assert parts == {"a": Limit(10, 4), "b": Limit(50, 4), "c": Limit(80, None)}
+    divided = shares(runs, {"vms": Limit(100, 8)}, Limit(bytes_per_s=240))
+    assert divided == {"a": Limit(10, 4), "b": Limit(50, 4), "c": Limit(80, None)}
     assert shares({}, {}, NO_LIMIT) == {}
     assert shares({"a": Reading("x")}, {}, NO_LIMIT) == {"a": NO_LIMIT}
 
