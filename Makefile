@@ -36,5 +36,5 @@ lock: ; tools/lock.sh $(ARGS)       ## pin anew; ARGS="--upgrade-package NAME"
 servers: .venv/made
 	$(BIN)/python -m lab install
 	$(BIN)/python tools/link_ceph.py
-.venv/made: requirements/dev.txt pyproject.toml tools/venv.sh
+.venv/made: requirements/dev.txt pyproject.toml tools/venv.sh check/drd_check.py
 	tools/venv.sh
