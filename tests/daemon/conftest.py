@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from lab.folder import Lab
+from tests.e2e.cloud import Cloud
 from tests.e2e.site import Site
 
 POLICY = """
@@ -30,3 +33,16 @@ def site(tmp_path: Path) -> Site:
     answer = made.run("init")
     assert answer.code == 0, answer.text
     return made
+
+
+@pytest.fixture
+def guarded(tmp_path: Path, breakable: Lab) -> Iterator[Cloud]:
+    """An image of a real pool, a bucket of MinIO and a policy, with short patience; servers may break."""
+    made = Cloud(tmp_path / "site", breakable, op_timeout_s=2.0, patience_s=2.0, policy="gold")
+    made.configure(extra=POLICY.format(every="1h"))
+    answer = made.run("init")
+    assert answer.code == 0, answer.text
+    yield made
+    breakable.ceph.resume()
+    breakable.minio.server.resume()
+    breakable.start_minio()

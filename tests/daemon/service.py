@@ -15,6 +15,8 @@ from pathlib import Path
 from threading import Event
 from typing import Any, TypeVar
 
+from tests.unit.stores.processes import in_own_mounts
+
 DRD = str(Path(sys.executable).with_name("drd"))
 PATIENCE_S = 60.0
 """Far more than anything here takes: what does not happen by then does not happen."""
@@ -38,13 +40,18 @@ class Service:
 
     config: Path
     log: Path
+    small: Path | None = None
     process: subprocess.Popen[bytes] = field(init=False)
 
     def start(self, **environment: str) -> Service:
-        """Start it."""
+        """Start it; with *small* that folder is a file system of a few MiB, for it alone."""
+        command = [DRD, "--config", str(self.config)]
+        if self.small is not None:
+            self.small.mkdir(exist_ok=True)
+            command = [*in_own_mounts(f"mount -t tmpfs -o size=2m none '{self.small}'"), *command]
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
-                [DRD, "--config", str(self.config)],
+                command,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **environment},
@@ -70,6 +77,11 @@ class Service:
             return found if len(found) >= count else None
 
         return until(there, f"{event} {fields} x {count} in\n{self.log.read_text()}")
+
+    def within(self, script: str) -> None:
+        """Run a line of shell with the file systems that the daemon sees; ``$STATE`` is the small one."""
+        command = ["nsenter", "--mount", "--target", str(self.process.pid), "sh", "-c", script]
+        subprocess.run(command, check=True, env={**os.environ, "STATE": str(self.small)})
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
@@ -99,9 +111,11 @@ def _below(pid: int) -> Iterator[int]:
 
 
 @contextmanager
-def running(config: Path, log: Path, **environment: str) -> Iterator[Service]:
+def running(
+    config: Path, log: Path, *, small: Path | None = None, **environment: str
+) -> Iterator[Service]:
     """A daemon for the time of a test; at its end nothing of it is left."""
-    service = Service(config, log).start(**environment)
+    service = Service(config, log, small).start(**environment)
     try:
         yield service
     finally:

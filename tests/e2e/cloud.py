@@ -27,7 +27,9 @@ _images = itertools.count()
 class Cloud(Site):
     """A site whose source ``vms`` is one image of a Ceph pool, and whose packs hold 1 MiB each."""
 
-    def __init__(self, folder: Path, lab: Lab, *, patience_s: float, **settings: float) -> None:
+    def __init__(
+        self, folder: Path, lab: Lab, *, patience_s: float, **settings: float | str
+    ) -> None:
         super().__init__(folder, Bucket.fresh(lab.minio))
         self.s3_extra = f"patience_s = {patience_s}\n"
         self.lab = lab

@@ -147,7 +147,7 @@ def backup(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
     house.run = str(job.get("run", ""))
     repository = house.repository(Role.BACKUP)
     bench = house.tuned(house.bench(repository), source)
-    bench = replace(bench, promise=house.promised(text(job, "policy")))
+    bench = replace(bench, promise=house.promised(text(job, "policy")), heals_clock=True)
     made: BackupResult | PointInfo
     if slot:
         made = backup_unless(bench, source, found, since=datetime.fromisoformat(slot))

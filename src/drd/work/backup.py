@@ -27,7 +27,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from drd.core import names
 from drd.core.coding import lp
@@ -42,6 +43,10 @@ from drd.work.history import Point, learn_unknown, newest, point_info
 from drd.work.lineagekeys import LineageKeys, load_keys, make_generation
 from drd.work.making import Making, Under, snapshot_of
 from drd.work.repository import Repository
+from drd.work.sweep import store_time
+
+SKEW: Final = timedelta(minutes=15)
+"""Clocks that differ by less agree: S3 refuses requests from where they differ by more."""
 
 
 def backup(bench: Bench, source: Source, found: Found) -> BackupResult:
@@ -274,14 +279,36 @@ class _Run:
                 hint="somebody hides or removed points: ask the owner of the bucket; when that is "
                 "understood, 'drctl catalogue rebuild' accepts what the bucket has now",
             )
-        now = bench.now()
-        if head is not None and now < head.manifest.clear.committed_at:
+        if head is not None:
+            self._check_clock(head)
+
+    def _check_clock(self, head: Point) -> None:
+        """A clock that went back is refused; not one that was set right, where that may be healed.
+
+        Raises:
+            RefusedError: it is refused.
+        """
+        now, committed_at = self.bench.now(), head.manifest.clear.committed_at
+        if now >= committed_at:
+            return
+        told = (
+            f"the clock says {now.isoformat()}, the newest point was committed at "
+            f"{committed_at.isoformat()}"
+        )
+        if not self._may_heal(now):
             raise RefusedError(
-                f"the clock says {now.isoformat()}, the newest point was committed at "
-                f"{head.manifest.clear.committed_at.isoformat()}",
+                told,
                 about=self.found.label,
                 hint="set the clock of this host; nothing was changed",
             )
+        self.under.warnings.append(f"{told}: it was wrong then, as the store's clock says")
+
+    def _may_heal(self, now: datetime) -> bool:
+        """Whether this host's clock may be trusted more than the newest point's: the store's agrees."""
+        bench = self.bench
+        if not bench.heals_clock:
+            return False
+        return abs(store_time(bench.repository.store, bench.random) - now) <= SKEW
 
     def _check_damage(self, lineage: bytes, seq: int, known: int) -> None:
         """A manifest above number *seq* that was whole once is not passed over.
@@ -312,10 +339,18 @@ class _Run:
         Raises:
             RefusedError: the snapshot is older than the newest point.
         """
-        if head is not None and snapshot.taken_at < head.manifest.clear.point_at:
+        if head is None or snapshot.taken_at >= head.manifest.clear.point_at:
+            return
+        told = (
+            f"the source says that its new snapshot is of {snapshot.taken_at.isoformat()}, the "
+            f"newest point is of {head.manifest.clear.point_at.isoformat()}"
+        )
+        now = self.bench.now()
+        if abs(snapshot.taken_at - now) <= SKEW and self._may_heal(now):
+            self.under.warnings.append(f"{told}: it was wrong then, as this host and the store say")
+        else:
             raise RefusedError(
-                f"the source says that its new snapshot is of {snapshot.taken_at.isoformat()}, the "
-                f"newest point is of {head.manifest.clear.point_at.isoformat()}",
+                told,
                 about=self.found.label,
                 hint="set the clock of the source; nothing was changed",
             )

@@ -63,6 +63,9 @@ class Bench:
     uploads: Callable[[], tuple[int, int]]
     knobs: Knobs = field(default_factory=Knobs)
     stopping: Callable[[], bool] = bool
+    heals_clock: bool = False
+    """Whether a point of the future may be followed when host and store agree that it is one: who runs
+    unattended must be well again by itself when a wrong clock was set right."""
     tools: dict[str, Json] = field(default_factory=dict)
     promise: timedelta | None = None
     """How long after a point the next is promised (the policy's RPO): each manifest says it in clear, so

@@ -358,3 +358,21 @@ def test_sigusr1_wants_a_point_of_everything_now() -> None:
     assert not stage.under_way()
     stage.happens(Signalled("SIGUSR1"))
     assert sorted(stage.under_way()) == ["vms/a", "vms/b"]
+
+
+def test_a_thousand_due_at_once_each_run_once_and_never_too_many() -> None:
+    names = [f"i{number:04}" for number in range(1000)]
+    stage = Stage(CONFIG.replace("workers = 2", "workers = 4"))
+    stage.happens(Tick())
+    stage.shows(*names)
+    stage.learns()
+    begun: list[str] = []
+    while stage.under_way():
+        at_once = stage.under_way()
+        assert len(at_once) <= 4
+        label = next(iter(at_once))
+        begun.append(label)
+        stage.makes(label)
+    assert sorted(begun) == [f"vms/{name}" for name in names]
+    stage.passes(30)
+    assert not stage.under_way()

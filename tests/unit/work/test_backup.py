@@ -22,7 +22,7 @@ from drd.testing.fakes import MemoryCatalogue, MemoryLease, MemoryRing
 from drd.testing.mortal import Life, MortalSource
 from drd.testing.repository import SMALL
 from drd.testing.stores import FaultyStore
-from drd.work.backup import backup_unless, find_lineage
+from drd.work.backup import backup, backup_unless, find_lineage
 from drd.work.making import snapshot_facts, snapshot_of
 from tests.unit.work.world import BLOCK, CELL, IMAGE, Process, World, fill
 
@@ -59,6 +59,26 @@ def test_a_source_whose_clock_went_back_is_refused(world: World) -> None:
     assert unchanged(world) == before
     world.source._now = clock
     assert world.backup().seq == 2
+
+
+@pytest.mark.parametrize("off", [0, 14, -14, 16, -16])
+def test_unattended_a_point_of_tomorrow_is_followed_when_host_and_store_agree(off: int) -> None:
+    """A clock was a day ahead and was set right; the store's is *off* by so many minutes."""
+    world = World(size=8 * CELL)
+    fill(world)
+    world.backup()
+    world.clock.at -= timedelta(days=1)
+    world.store._now = lambda: world.clock.at + timedelta(minutes=off)
+    world.source._now = world.clock
+    worker = world.process()
+    bench = replace(worker.bench, heals_clock=True)
+    if abs(off) > 15:
+        with pytest.raises(RefusedError, match="clock"):
+            backup(bench, worker.source, world.source.found(IMAGE))
+        return
+    made = backup(bench, worker.source, world.source.found(IMAGE))
+    assert made.seq == 2
+    assert any("it was wrong then" in one for one in made.warnings)
 
 
 def test_a_slot_is_served_by_a_point_of_it_and_not_by_one_that_is_dated_ahead(world: World) -> None:
