@@ -76,7 +76,12 @@ class Service:
             ]
             return found if len(found) >= count else None
 
-        return until(there, f"{event} {fields} x {count} in\n{self.log.read_text()}")
+        try:
+            return until(there, f"{event} {fields} x {count}")
+        except AssertionError as error:
+            self.signal(signal.SIGUSR2)  # where does it stand?
+            Event().wait(1.0)
+            raise AssertionError(f"{error}\n{self.log.read_text()}") from error
 
     def within(self, script: str) -> None:
         """Run a line of shell with the file systems that the daemon sees; ``$STATE`` is the small one."""

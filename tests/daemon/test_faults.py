@@ -67,7 +67,7 @@ def test_ceph_goes_away_and_comes_back(guarded: Cloud, tmp_path: Path, what: str
         elif what == "killed":
             ceph.kill_osds()
         else:
-            ceph.command("osd", "set-full-ratio", "0.000001")
+            ceph.command("osd", "set", "full")
         failed = drd.wait_for("run_failed", kind="backup")
         assert failed[-1]["code"] == "source"
         assert failed[-1]["pause_s"] <= 3, "no longer than its interval, and a fifth"
@@ -77,7 +77,7 @@ def test_ceph_goes_away_and_comes_back(guarded: Cloud, tmp_path: Path, what: str
         elif what == "killed":
             ceph.start_osds()
         else:
-            ceph.command("osd", "set-full-ratio", "0.95")
+            ceph.command("osd", "unset", "full")
         is_well_again(drd, guarded, tmp_path, before)
         assert not drd.said("image_gone"), "what cannot be looked at is not gone"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Final, assert_never
 
 from drd.config import Config
@@ -33,6 +33,8 @@ from drd.ports import Diary
 
 NOTED: Final = (BACKUP, VERIFY, PRUNE)
 """Runs that the diary and the log tell of from their beginning on; of the others only failures are news."""
+LATE: Final = 2
+"""So many of its own ticks the loop waits before it does without being woken."""
 SHOW_S: Final = 1.0
 """Least seconds between two views: runs that end in quick succession need not each have one."""
 SHOW_SHARE: Final = 0.01
@@ -99,7 +101,11 @@ class Loop:
         """React to what happens, until it is over."""
         self.queue.put(Tick())
         while not self._over:
-            self.handle(self.queue.get())
+            try:
+                happening: Happening = self.queue.get(timeout=LATE * self._patience())
+            except Empty:  # whoever wakes has failed: a tick that is late is better than none
+                happening = Tick()
+            self.handle(happening)
 
     def handle(self, happening: Happening) -> None:
         """React to one happening."""

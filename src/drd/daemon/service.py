@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import fcntl
 import os
 import signal
@@ -9,17 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
 
-from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.date import DateTrigger
-
 from drd.config import Config
 from drd.daemon.control import Control
-from drd.daemon.happenings import Happening, Signalled, Tick
+from drd.daemon.happenings import Happening, Signalled
 from drd.daemon.log import Log
 from drd.daemon.loop import Desk, Loaded, Loop
 from drd.daemon.notify import Notifier
@@ -27,6 +24,7 @@ from drd.daemon.nursery import Nursery
 from drd.daemon.seen import Seen
 from drd.daemon.serving import Metrics, MetricsServer
 from drd.daemon.view import View
+from drd.daemon.waking import Waker
 from drd.errors import ConfigError, RefusedError
 from drd.wiring import House, config_path
 from drd.wiring.clock import now
@@ -46,6 +44,8 @@ def serve(given: str | None) -> None:
             be used.
         RefusedError: another daemon works in the same state folder.
     """
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR2)  # where every thread is, on stderr: for who must know why
     path = config_path(given, os.environ)
     loaded = Loaded(*load(path))
     config = loaded.config
@@ -56,7 +56,7 @@ def serve(given: str | None) -> None:
         log = _make_log(loaded)
         for warning in loaded.warnings:
             log.say("config_warning", message=warning)
-        clock, queue = _Clock(), SimpleQueue[Happening]()
+        clock, queue = Waker(), SimpleQueue[Happening]()
         metrics = Metrics(now)
         if config.daemon.metrics:
             stack.enter_context(MetricsServer(metrics, config.daemon.metrics))
@@ -95,34 +95,6 @@ def _shower(metrics: Metrics, config: Config) -> Callable[[Seen], None]:
             metrics.write(textfile)
 
     return show
-
-
-class _Clock:
-    """Wakes the loop at a time; APScheduler keeps it in memory, and knows no other job."""
-
-    def __init__(self) -> None:
-        # misfire_grace_time None: a wake-up that is late is late, and never dropped (its default is 1 s).
-        defaults = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
-        self._scheduler = BackgroundScheduler(timezone=UTC, job_defaults=defaults)
-
-    @contextmanager
-    def running(self, put: Put) -> Iterator[None]:
-        """Wake with *put* while the context lasts."""
-        self._put = put
-        self._scheduler.start()
-        try:
-            yield
-        finally:
-            self._scheduler.shutdown(wait=False)
-
-    def wake(self, at: datetime) -> None:
-        """Put a tick at *at*, in place of what was asked for before."""
-        self._scheduler.add_job(
-            self._tick, DateTrigger(at), id="tick", replace_existing=True, misfire_grace_time=None
-        )
-
-    def _tick(self) -> None:
-        self._put(Tick())
 
 
 @contextmanager

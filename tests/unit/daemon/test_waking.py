@@ -1,0 +1,33 @@
+"""No wake-up is lost, however quickly one is asked for after the other."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
+
+from drd.daemon.happenings import Tick
+from drd.daemon.waking import Waker
+
+PAST = datetime(2020, 1, 1, tzinfo=UTC)
+TIMES = 2000
+PATIENCE_S = 60.0
+
+
+def test_each_wish_is_a_tick_also_while_the_last_one_has_hardly_ended() -> None:
+    queue: SimpleQueue[Tick] = SimpleQueue()
+    waker = Waker()
+    with waker.running(queue.put):
+        for _ in range(TIMES):
+            waker.wake(PAST)
+            queue.get(timeout=PATIENCE_S)
+    assert queue.empty()
+
+
+def test_a_later_wish_takes_the_place_of_the_one_before() -> None:
+    queue: SimpleQueue[Tick] = SimpleQueue()
+    waker = Waker()
+    with waker.running(queue.put):
+        waker.wake(datetime.max.replace(tzinfo=UTC) - timedelta(days=1))
+        waker.wake(PAST)
+        queue.get(timeout=PATIENCE_S)
+    assert queue.empty()
