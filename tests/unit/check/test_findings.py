@@ -270,6 +270,18 @@ def test_a_trust_that_is_hidden_again(second: Second) -> None:
     assert "trust went back: 1 is the newest, 2 was here" in said.words
 
 
+def test_a_trust_that_a_point_names_cannot_be_hidden(second: Second) -> None:
+    """Without any state: the manifest itself says under which trust it was signed."""
+    newer = second.trust(2, second.trusted())
+    name = second.back_up("b")
+    assert second.check().code == OK
+    newer.unlink()
+
+    said = second.check("--state", second.folder / "empty.json")
+    assert (said.code, said.findings[name]) == (CRITICAL, "damaged")
+    assert "under a trust that is hidden" in said.words
+
+
 def test_a_stranger_changes_nothing(second: Second) -> None:
     stranger = Ed25519PrivateKey.from_private_bytes(bytes(32))
     public = stranger.public_key().public_bytes_raw()
