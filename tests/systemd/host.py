@@ -10,6 +10,7 @@ from lab.machine import Machine
 
 UNIT = "drd.service"
 CREDENTIALS = "/etc/drd/credentials"
+# No metrics: machines share the ports of this one.
 CONFIG = """\
 state_dir = "/var/lib/drd"
 [repository]
@@ -24,6 +25,8 @@ policy = "often"
 [policy.often]
 every = "1h"
 rpo = "2h"
+[daemon]
+metrics = ""
 """
 # Times for a test; and a repository in a folder needs what the page says.
 DROP_IN = """\

@@ -66,7 +66,7 @@ def host(made: Host) -> Host:
 
 
 def test_units_are_right(host: Host) -> None:
-    units = ("drd.service", "drd-verify.service", "drd-verify.timer")
+    units = ("drd.service", "drd-verify.timer", "drd-verify.service", "drd-check.timer")
     said = host.machine.run("systemd-analyze", "verify", "--man=no", *units, ok=False)
     assert [line for line in said.splitlines() if "drd" in line] == []
 
@@ -110,7 +110,7 @@ def test_a_reload_takes_the_new_configuration_and_keeps_the_old_one_before_a_wro
         lambda: host.events().count("config_reloaded") > reloads, "the configuration to be read"
     )
     refusals = host.events().count("config_refused")
-    host.machine.write("/etc/drd/drd.toml", text + "\n[daemon]\nworkerz = 2\n")
+    host.machine.write("/etc/drd/drd.toml", text.replace("metrics", "metricz"))
     host.machine.run("systemctl", "reload", UNIT, ok=False)
     host.machine.until(
         lambda: host.events().count("config_refused") > refusals, "the configuration to be refused"
@@ -130,6 +130,21 @@ def test_a_daemon_that_hangs_is_killed_by_the_watchdog_and_started_again(host: H
     assert "Watchdog timeout" in said
     assert int(before) not in host.processes()
     host.until("StatusText", "next run ")
+
+
+def test_the_second_sites_checker_finds_what_was_promised(host: Host) -> None:
+    """In its own unit, as its own user, and for a node_exporter that is nobody."""
+    host.machine.until(lambda: "disks/vm.img" in host.images(), "a point")
+    key = host.machine.run("cat", "/etc/drd/credentials/repository.key")
+    found = re.search(r'root_fingerprint = "([0-9a-f]{64})"', key)
+    assert found
+    options = f"DRD_CHECK_OPTIONS=--url /srv/drd --root {found[1]}\n"
+    host.machine.write("/etc/drd/check.env", options)
+    host.machine.run("chmod", "-R", "a+rX", "/srv/drd")
+    host.machine.run("systemctl", "start", "drd-check.service")
+    metric = ("cat", "/var/lib/drd-check/drd-check.prom")
+    told = host.machine.run("runuser", "-u", "nobody", "--", *metric)
+    assert re.search(r"^drd_check_status\{.*\} 0", told, re.MULTILINE)
 
 
 def test_a_stop_is_clean_and_leaves_no_process(host: Host) -> None:
