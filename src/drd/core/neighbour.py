@@ -1,7 +1,7 @@
 """When to give way: a run is a guest, and a source that answers slower than it did has other work.
 
 **What is measured.** Of each read how long it took, and how many of this run's own bytes were under way
-when it began, its own among them (*ahead*). Of each second of reading (a *period*) the bytes that came
+when it began, its own among them (*ahead*). Of each second of reading, or longer (a *period*), the bytes that came
 while anything was under way (*speed*), and the time that its middle read took (*trip*).
 
 **What would be normal.** The quickest tenth of the periods of the last half hour say what trip and speed
@@ -10,8 +10,8 @@ are when the source has nothing else to do. A read is then expected to take ``ah
 Periods, not single reads, because some reads are always quicker: a hole, or what a cache holds.
 
 **What is done.** Additive increase, multiplicative decrease (Chiu and Jain, 1989): two periods in a row in
-which the middle read took over three times what was expected halve the reads in flight, down to one. A
-period under twice lets one more, up to where it began. Between the two nothing changes.
+which the middle read took over twice what was expected halve the reads in flight, down to one. A period
+under one and a half times lets one more, up to where it began. Between the two nothing changes.
 
 **What it cannot know.** A source that is slower for half an hour has become a slower source, and a part of
 an image that lies on slower disks looks like a busy one. So it forgets: after at most half an hour of
@@ -28,18 +28,19 @@ from dataclasses import dataclass
 from typing import Final
 
 PERIOD_S: Final = 1.0
-PERIOD_READS: Final = 8
+PERIOD_READS: Final = 32
 """A period is so long at least, and has so many reads: the middle one of fewer says little."""
 KNOWN_PERIODS: Final = 3
 """Before there are so many nothing is judged."""
 MEMORY_S: Final = 1800.0
-BUSY: Final = 3.0
-CALM: Final = 2.0
-"""So many times the expected time is busy, and calm. Three: where somebody has twice as much under way
-as this run, each read takes three times as long."""
+BUSY: Final = 2.0
+CALM: Final = 1.5
+"""So many times the expected time is busy, and calm. Twice: where others have more under way than this run,
+each read takes more than twice as long. Three was tried first: on three OSDs and two cores another client
+with 64 reads of 4 MiB in flight took two thirds of a run's rate away, and it kept what it had."""
 BUSY_PERIODS: Final = 2
 TRIP_FLOOR_S: Final = 0.010
-"""No source is expected to answer sooner: below 30 ms a read disturbs nobody (a seek of a disk takes 10),
+"""No source is expected to answer sooner: below 20 ms a read disturbs nobody (a seek of a disk takes 10),
 and a cache that answers in one is no measure."""
 TENTH: Final = 0.1
 

@@ -136,7 +136,7 @@ def test_a_little_foreign_load_is_lived_with() -> None:
     neighbour = Neighbour(MOST, 0.0)
     play = Play(Cluster(), neighbour)
     play.goes_on(30)
-    play.cluster.others = MOST
+    play.cluster.others = MOST // 2
     play.goes_on(60)
     assert neighbour.reads == MOST
 

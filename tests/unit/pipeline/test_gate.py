@@ -111,7 +111,7 @@ def test_slow_answers_leave_fewer_reads() -> None:
     watch = Watch()
     gate = gate_of(watch, neighbour=Neighbour(16, 0.0))
     for period in range(KNOWN_PERIODS + 3):
-        for _ in range(20):
+        for _ in range(40):
             answered = gate.began(4096)
             watch.at += 0.06 if period < KNOWN_PERIODS else 0.6
             answered(None)
