@@ -1,8 +1,8 @@
 """When to give way: a run is a guest, and a source that answers slower than it did has other work.
 
 **What is measured.** Of each read how long it took, and how many of this run's own bytes were under way
-when it began, its own among them (*ahead*). Of each second of reading, or longer (a *period*), the bytes that came
-while anything was under way (*speed*), and the time that its middle read took (*trip*).
+when it began, its own among them (*ahead*). Of each second of reading, or longer (a *period*), the bytes
+that came while anything was under way (*speed*), and the time that its middle read took (*trip*).
 
 **What would be normal.** The quickest tenth of the periods of the last half hour say what trip and speed
 are when the source has nothing else to do. A read is then expected to take ``ahead / speed``, or
