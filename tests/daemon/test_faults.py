@@ -13,6 +13,7 @@ from threading import Event
 
 import pytest
 
+from lab.ceph import Ceph
 from tests.daemon.conftest import POLICY
 from tests.daemon.service import Service, running, until
 from tests.e2e.cloud import Cloud
@@ -54,6 +55,13 @@ def done(drd: Service) -> int:
     return len([one for one in drd.said("run_done") if one["kind"] == "backup"])
 
 
+def fill(ceph: Ceph, ratio: str) -> None:
+    """Make the cluster full from that *ratio* on; an OSD takes none that is below the one before it."""
+    names = ("set-nearfull-ratio", "set-backfillfull-ratio", "set-full-ratio")
+    for name in names if ratio < "0.5" else reversed(names):
+        ceph.command("osd", name, ratio)
+
+
 @pytest.mark.parametrize("what", ["paused", "killed", "full"])
 def test_ceph_goes_away_and_comes_back(guarded: Cloud, tmp_path: Path, what: str) -> None:
     guarded.make(SIZE, 2 * MIB)
@@ -67,7 +75,7 @@ def test_ceph_goes_away_and_comes_back(guarded: Cloud, tmp_path: Path, what: str
         elif what == "killed":
             ceph.kill_osds()
         else:
-            ceph.command("osd", "set", "full")
+            fill(ceph, "0.000001")
         failed = drd.wait_for("run_failed", kind="backup")
         assert failed[-1]["code"] == "source"
         assert failed[-1]["pause_s"] <= 3, "no longer than its interval, and a fifth"
@@ -77,7 +85,7 @@ def test_ceph_goes_away_and_comes_back(guarded: Cloud, tmp_path: Path, what: str
         elif what == "killed":
             ceph.start_osds()
         else:
-            ceph.command("osd", "unset", "full")
+            fill(ceph, "0.95")
         is_well_again(drd, guarded, tmp_path, before)
         assert not drd.said("image_gone"), "what cannot be looked at is not gone"
 
