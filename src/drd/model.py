@@ -312,7 +312,7 @@ class Head:
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run of a worker, for people and for the next decision. ``subject`` is the identity of an image
-    (backup), the hex id of a lineage (verify, prune) or the name of a source (discover).
+    (backup), the name of a policy (verify) or of a source (discover), or "bucket" (learn, prune).
 
     ``outcome`` is None while it runs. Counts are bytes; ``run`` is 16 hex digits.
     """

@@ -6,10 +6,11 @@ import pytest
 from typing_extensions import override
 
 from drd.cli.output import Reply
-from drd.cli.verify import Prover, prove_each, tell
+from drd.cli.verify import prove_each, tell
 from drd.errors import TransientStoreError
 from drd.ports import Store
 from drd.stores.metered import MeteredStore
+from drd.work.proving import Prover
 from drd.work.verify import needed
 from tests.unit.work.points import NAME
 from tests.unit.work.test_verify import EYES

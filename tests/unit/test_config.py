@@ -290,7 +290,7 @@ def test_a_wrong_value_is_named_with_its_line(load: Load, old: str, new: str, to
         ('[source.x]\ntype = "device"\npaths = [5]', "it should be a list of strings, all of them"),
         ('[policy.gold]\ntimezone = "Europe/Stokholm"', "nearest is 'Europe/Stockholm'"),
         ('[policy.gold.limits]\nbytes_per_s = "1 KiB"', "greater than or equal to 65536"),
-        ("[policy.gold.verify]\nlevel = 5", "less than or equal to 4"),
+        ("[policy.gold.verify]\nlevel = 3", "input should be 0, 1, 2 or 4"),
         ('[daemon]\nmetrics = "9750"', "write HOST:PORT"),
         ('[daemon]\nmetrics = "127.0.0.1:65536"', "write HOST:PORT"),
         ('[daemon]\nblackout = ["22-23"]', "which is no window of the day"),

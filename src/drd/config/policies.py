@@ -49,7 +49,7 @@ def as_limit(limits: Limits | None) -> Limit:
 class VerifyPlan(Section):
     """``verify = { level, every, coverage }``: in each *every* a share of packs, all in *coverage*."""
 
-    level: int = Field(default=2, ge=0, le=4)
+    level: Literal[0, 1, 2, 4] = 2
     every: Duration = DAY
     coverage: Duration = 30 * DAY
 
@@ -116,6 +116,7 @@ class Daemon(Section):
     slow_after: Duration = Field(default=600, le=7 * DAY)
     drain: Duration = Field(default=60, le=HOUR)
     limits: Limits | None = None
+    verify: bool = True
     log: Literal["auto", "json", "console"] = "auto"
     log_names: bool = True
 

@@ -6,6 +6,7 @@ kind        subject                       every                                 
 discover    source                        ``[daemon] discover_every``                 light
 learn       the bucket                    ``[daemon] learn_every``                    light
 snapshots   source                        an hour                                     heavy
+verify      policy                        its ``verify.every``                        heavy
 prune       the bucket                    ``[prune] every``                           heavy
 ==========  ============================  ==========================================  ========
 
@@ -126,5 +127,8 @@ def chores_of(config: Config) -> Iterator[Chore]:
     for name in sorted(config.source):
         yield Chore(DISCOVER, name, daemon.discover_every, name, {"source": name})
         yield Chore(SNAPSHOTS, name, SNAPSHOTS_EVERY, name, {"source": name})
+    for name, policy in sorted(config.policy.items()):
+        if daemon.verify and policy.verify is not None:
+            yield Chore(VERIFY, name, policy.verify.every, job={"policy": name})
     if config.prune.every is not None and any(one.keep for one in config.policy.values()):
         yield Chore(PRUNE, BUCKET, config.prune.every)

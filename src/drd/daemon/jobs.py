@@ -6,6 +6,7 @@ job         asks                                   brings
 discover    ``source``                             ``images`` with identity, label, policy; ``overlooked``
 learn       nothing                                how many points are known
 snapshots   ``source``                             ``orphans`` of ``snapshots``
+verify      ``policy``                             counts of lineages, points and findings
 prune       nothing                                counts of what was doomed, deleted, spared
 backup      ``source label identity slot limits``  ``seq``, ``point_at``, counts of bytes
 ==========  =====================================  ===================================================
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from drd.core.lines import text
-from drd.daemon.chores import PRUNE
+from drd.daemon.chores import PRUNE, VERIFY
 from drd.errors import DrdError, NotFoundError
 from drd.model import BackupResult, Found, Json, Outcome, PointInfo, Progress, Role
 from drd.ports import Report
@@ -92,6 +93,27 @@ def snapshots(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
     held = held_snapshots(house.source(text(job, "source")), house.needed_snapshots())
     orphans = sum(one.state == "orphan" for one in held)
     return {"outcome": Outcome.DONE.value, "orphans": orphans, "snapshots": len(held)}
+
+
+def verify(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
+    """Prove what a policy wants proven of its lineages; what hinders one hinders no other."""
+    from drd.wiring.proving import prove_policy  # noqa: PLC0415
+
+    proved = prove_policy(house, text(job, "policy"))
+    failures = proved.failures
+    told: dict[str, Json] = {}
+    if failures:
+        first = failures[0]
+        more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+        told = {**_told(first), "message": f"{first}{more}", "hint": first.hint or first.next_step}
+    return {
+        "outcome": (Outcome.FAILED if failures else Outcome.DONE).value,
+        "lineages": proved.lineages,
+        "points": proved.points,
+        "findings": proved.findings,
+        "warnings": [*proved.warnings, *(str(one) for one in failures[1:])],
+        **told,
+    }
 
 
 def prune(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
@@ -180,6 +202,7 @@ JOBS: Final[Mapping[str, Callable[[House, Mapping[str, Json]], dict[str, Json]]]
     "discover": discover,
     "learn": learn,
     "snapshots": snapshots,
+    VERIFY: verify,
     PRUNE: prune,
     "backup": backup,
 }

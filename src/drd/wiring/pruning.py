@@ -105,10 +105,7 @@ def rules_of(config: Config, points: Sequence[PointInfo]) -> tuple[Rules, str]:
     neither leads to a policy of this configuration nothing is deleted.
     """
     last = (full_points(points) or points)[-1]
-    name = _named_by_image(last)
-    if not name:
-        source = config.source.get(str(last.facts.get("source", "")))
-        name = (source.policy or "") if source is not None else ""
+    name = policy_of(config, points)
     policy = config.policy.get(name)
     if policy is not None:
         return Rules(name, policy.rules, policy.zone), ""
@@ -117,6 +114,18 @@ def rules_of(config: Config, points: Sequence[PointInfo]) -> tuple[Rules, str]:
             name, None, UTC
         ), f"{last.name}: there is no policy {name!r}: nothing of it is deleted"
     return Rules("", None, UTC), f"{last.name}: no policy covers it: nothing of it is deleted"
+
+
+def policy_of(config: Config, points: Sequence[PointInfo]) -> str:
+    """Name of the policy for the lineage of *points* (all of it, by number): as its newest full point has
+    it, what its image named itself, else what its source names; ``""`` for none.
+    """
+    last = (full_points(points) or points)[-1]
+    name = _named_by_image(last)
+    if name:
+        return name
+    source = config.source.get(str(last.facts.get("source", "")))
+    return (source.policy or "") if source is not None else ""
 
 
 def _named_by_image(point: PointInfo) -> str:
