@@ -5,8 +5,9 @@ Rules:
 1. *Slots.* An interval's lie on a grid from 1970-01-01T00:00Z on, a cron line's are :mod:`drd.core.cron`'s;
    both are moved by the image's *spread*: a hash of its identity, within the interval or the policy's
    ``spread`` (a cron line without one is not moved).
-2. *Due* is an image whose newest full point is older than the newest slot, and one without a point
-   (its slot is now). So one run serves all slots that were missed.
+2. *Due* is an image whose newest full point is older than the newest slot, and one without a point. So
+   one run serves all slots that were missed. The slot is on the grid for a new image, too: the point
+   that another node makes of it in the meantime serves it.
 3. A point from the future (a clock was wrong) counts as of now while it lies before the next slot, or
    little after. One further ahead would hold back runs that are wanted, and counts as none for the slot;
    that is tried anew at each end of its pause.
@@ -150,9 +151,9 @@ def due_slot(
 
     The worker asks again with what the bucket says: another node may have made the point.
     """
-    if newest is None:
-        return now
     slot = newest_slot(rhythm, identity, now)
+    if newest is None:
+        return slot
     served = newest >= slot and (newest <= now or newest < next_slot(rhythm, identity, now) + _SKEW)
     return None if served else slot
 

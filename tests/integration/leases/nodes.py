@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.e2e.cloud import Cloud
 from tests.e2e.site import MIB, digest
 
-LONG = 192 * MIB
+LONG = 96 * MIB
 """More than a source reads ahead: there is a middle."""
 TTL_S = 5
 

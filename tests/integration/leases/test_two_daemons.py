@@ -16,6 +16,7 @@ DAEMON = """
 [policy.gold]
 every = "1h"
 rpo = "2h"
+limits = {{ bytes_per_s = "{rate}MiB" }}
 [daemon]
 metrics = ""
 tick = "1s"
@@ -40,7 +41,7 @@ def test_two_daemons_make_each_point_once(fleet: TwoNodes, tmp_path: Path) -> No
     fleet.make(8 * MIB, 4 * MIB)
     for number in range(1, IMAGES):
         fleet.ceph.rbd("cp", fleet.spec, f"{fleet.spec}-{number}")
-    first, second = fleet.nodes(extra=DAEMON)
+    first, second = fleet.nodes(extra=DAEMON.format(rate=500))
     with running(first, tmp_path / "a.log") as a, running(second, tmp_path / "b.log") as b:
 
         def done() -> list[str]:
@@ -63,11 +64,11 @@ def test_a_daemon_that_is_killed_is_followed_within_the_lease_time(
     fleet: TwoNodes, tmp_path: Path
 ) -> None:
     fleet.make(LONG, LONG)
-    first, second = fleet.nodes(extra=DAEMON)
+    first, second = fleet.nodes(extra=DAEMON.format(rate=8))
     with running(first, tmp_path / "a.log") as a:
         until(fleet.manifests, "a partial point")
         with running(second, tmp_path / "b.log") as b:
-            b.wait_for("daemon_started")
+            b.wait_for("run_busy")
             a.kill()
             (made,) = b.wait_for("run_done")
             assert made["image"] == fleet.label

@@ -92,7 +92,10 @@ def test_without_a_rhythm_there_are_no_slots(ask: object) -> None:
 @pytest.mark.parametrize(
     "newest,slot",
     [
-        (None, NOW),
+        (
+            None,
+            datetime(2027, 1, 10, 12, tzinfo=UTC),
+        ),  # a point that another node makes now serves it
         (NOW - HOUR, datetime(2027, 1, 10, 12, tzinfo=UTC)),
         (NOW - 9 * DAY, datetime(2027, 1, 10, 12, tzinfo=UTC)),
         (datetime(2027, 1, 10, 11, 59, 59, tzinfo=UTC), datetime(2027, 1, 10, 12, tzinfo=UTC)),
