@@ -11,6 +11,7 @@ import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -61,7 +62,11 @@ class MemoryLedger:
         """See :class:`drd.ports.Ledger`."""
         at = (tenant, lineage)
         self._points.setdefault(at, {}).update({one.seq: one for one in points})
-        self._spans.setdefault(at, {}).update({one.table_id: one for one in spans})
+        known = self._spans.setdefault(at, {})
+        for one in spans:
+            old = known.get(one.table_id, one)
+            first, last = min(old.first, one.first), max(old.last, one.last)
+            known[one.table_id] = replace(one, first=first, last=last)
         self._clears.setdefault(at, {}).update(clears or {})
 
     def drop(

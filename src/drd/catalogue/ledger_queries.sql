@@ -17,8 +17,12 @@ INSERT OR REPLACE INTO known VALUES
 (:tenant, :lineage, :seq, :sha256, :kind, :point_at, :committed_at, :trust);
 
 -- name: note_span
-INSERT OR REPLACE INTO named VALUES
-(:tenant, :lineage, :table_id, :kind, :size, :sha256, :version, :first, :last);
+-- Never narrower than it is: two processes may learn of one lineage at a time, and one of them of less.
+INSERT INTO named VALUES
+(:tenant, :lineage, :table_id, :kind, :size, :sha256, :version, :first, :last)
+ON CONFLICT (tenant, lineage, table_id) DO UPDATE SET
+    kind = excluded.kind, size = excluded.size, sha256 = excluded.sha256, version = excluded.version,
+    first = min(first, excluded.first), last = max(last, excluded.last);
 
 -- name: note_clear
 INSERT OR REPLACE INTO reached VALUES (:tenant, :lineage, :table_id, :clear, :sha256);

@@ -37,7 +37,9 @@ class Ledger(Protocol):
         spans: Iterable[TableSpan] = (),
         clears: Mapping[bytes, bytes] | None = None,
     ) -> None:
-        """Add, or replace, all of this or nothing."""
+        """Add, or replace, all of this or nothing. A span MUST NOT become narrower: others may have
+        noted at the same time that a later point names the table.
+        """
         ...
 
     def drop(

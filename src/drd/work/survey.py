@@ -95,11 +95,12 @@ def survey(
         KeyAccessError: the lineage's metadata key does not open.
         StoreError: the store failed.
     """
-    ledger, tenant = catalogue.ledger, repository.tenant
+    tenant = repository.tenant
     keys = load_keys(repository, lineage)
     _no_strangers(repository, [names.key_folder(tenant, lineage)])
+    before = _before(catalogue, tenant, lineage)
     listed = _manifests(repository, lineage)
-    heard = journal_of(repository, lineage, ledger)
+    heard = journal_of(repository, lineage, catalogue.ledger)
     if heard.problems:
         raise IntegrityError(
             f"the journal of deletions cannot be heard: {heard.problems[0]}",
@@ -107,11 +108,10 @@ def survey(
             hint=HOPELESS,
         )
     doomed = heard.journal.doomed()
-    learnt = _learn(repository, ledger, lineage, listed, pool=pool, forgiven=doomed)
+    learnt = _learn(repository, before, lineage, listed, pool=pool, forgiven=doomed)
     points, spans = learnt.points, learnt.spans
-    known = max(catalogue.highest(tenant, lineage), max(learnt.remembered, default=0))
-    _check_head(points, known, lineage)
-    _check_gone(learnt.remembered, points, heard.journal, learnt.broken)
+    _check_head(points, before.highest, lineage)
+    _check_gone(before.points, points, heard.journal, learnt.broken)
     newest = read_manifest(repository, lineage, max(points))
     _check_newest(newest, points, spans)
     roll = full_roll(newest.clear, Shelf(repository.store, keys))
@@ -124,9 +124,9 @@ def survey(
             about=lineage.hex(),
             hint="set the clock of this host; nothing was deleted",
         )
-    gone = learnt.remembered.keys() - points.keys() - learnt.broken
+    gone = before.points.keys() - points.keys() - learnt.broken
     if gone:
-        ledger.drop(tenant, lineage, seqs=gone, tables=())
+        catalogue.ledger.drop(tenant, lineage, seqs=gone, tables=())
     return Survey(
         keys=keys,
         points=points,
@@ -135,7 +135,7 @@ def survey(
         journal=heard.journal,
         held=held_now(repository, lineage),
         newest=newest.clear,
-        clears=ClearParts(keys, ledger, pool),
+        clears=ClearParts(keys, catalogue.ledger, pool),
     )
 
 
@@ -195,19 +195,36 @@ def _manifests(repository: Repository, lineage: bytes) -> list[int]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What this host knew, of whatever trust, before it asked the bucket: a dry run holds no lease, and
+    what a run of this host commits meanwhile is then news, and nothing that is missing.
+    """
+
+    ledger: Ledger
+    points: Mapping[int, KnownPoint]
+    spans: Mapping[bytes, TableSpan]
+    highest: int
+
+
+def _before(catalogue: Catalogue, tenant: bytes, lineage: bytes) -> _Before:
+    points, spans = catalogue.ledger.known(tenant, lineage)
+    highest = max(catalogue.highest(tenant, lineage), max(points, default=0))
+    return _Before(catalogue.ledger, points, spans, highest)
+
+
 @dataclass(slots=True)
 class _Learnt:
-    """``remembered`` is what the ledger knew before, of whatever trust."""
+    """What is known now; ``broken`` as in :class:`Survey`."""
 
     points: dict[int, KnownPoint]
     spans: dict[bytes, TableSpan]
     broken: frozenset[int]
-    remembered: dict[int, KnownPoint]
 
 
 def _learn(
     repository: Repository,
-    ledger: Ledger,
+    before: _Before,
     lineage: bytes,
     listed: Collection[int],
     *,
@@ -216,9 +233,8 @@ def _learn(
 ) -> _Learnt:
     """Read the manifests that are not known; a *forgiven* one may be unreadable."""
     tenant, trust = repository.tenant, repository.trust.sha256
-    known, named = ledger.known(tenant, lineage)
-    remembered, there = dict(known), set(listed)
-    points = {seq: one for seq, one in remembered.items() if one.trust == trust and seq in there}
+    ledger, there = before.ledger, set(listed)
+    points = {seq: one for seq, one in before.points.items() if one.trust == trust and seq in there}
 
     def read(seq: int) -> Manifest | None:
         try:
@@ -234,17 +250,17 @@ def _learn(
 
     unknown = sorted(there - points.keys())
     fresh = [one for one in ordered(pool, read, unknown, ahead=_AHEAD) if one is not None]
-    changed = liveness.widen(named, [one.clear for one in fresh])
+    changed = liveness.widen(before.spans, [one.clear for one in fresh])
     new = [_known_point(one, trust) for one in fresh]
     if new:
         ledger.note(tenant, lineage, points=new, spans=changed.values())
     points |= {one.seq: one for one in new}
-    every = {**named, **changed}
+    every = {**before.spans, **changed}
     # What no manifest names any more was deleted, by another host perhaps, or is an orphan.
     spans = {one.table_id: one for one in liveness.living(every.values(), there)}
     if len(spans) < len(every):
         ledger.drop(tenant, lineage, seqs=(), tables=every.keys() - spans.keys())
-    return _Learnt(points, spans, frozenset(there - points.keys()), remembered)
+    return _Learnt(points, spans, frozenset(there - points.keys()))
 
 
 def _known_point(manifest: Manifest, trust: bytes) -> KnownPoint:

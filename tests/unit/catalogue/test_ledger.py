@@ -72,6 +72,13 @@ def test_it_gives_what_was_noted(ledger: Ledger) -> None:
     assert ledger.clears(TENANT, LINEAGE) == {}
 
 
+def test_a_span_never_becomes_narrower(ledger: Ledger) -> None:
+    """Of two processes that learn at a time the one that knows less may be the last to write."""
+    ledger.note(TENANT, LINEAGE, spans=[replace(SPANS[0], first=3, last=12)])
+    ledger.note(TENANT, LINEAGE, spans=[replace(SPANS[0], first=2, last=9)])
+    assert known(ledger) == ({}, [replace(SPANS[0], first=2, last=12)])
+
+
 def test_statements_are_found_by_their_folder(ledger: Ledger) -> None:
     objects = {"g/t/l/1": b"one", "g/t/l/10": b"ten", "g/t/m/1": b"other"}
     ledger.note_statements(objects)
