@@ -174,7 +174,7 @@ class _Look:
         aim = self.known.aims.get(image.policy)
         if aim is None:
             return State.UNPROTECTED, _unprotected(image)
-        failure = _failure(self.known.last_runs.get(image.identity), head)
+        failure = _failure(self.known.last_runs.get(image.identity), head, self.now)
         missed = self._missed(image, head, aim.rpo)
         if missed is not None:
             state, why = missed
@@ -200,12 +200,14 @@ class _Look:
         return (State.OK, "") if head else (State.WAITING, "no point yet")
 
 
-def _failure(last: RunRecord | None, head: Head | None) -> str:
-    """What the last run failed of; ``""`` when it did not, or a point was made since, by whomever."""
+def _failure(last: RunRecord | None, head: Head | None, now: datetime) -> str:
+    """What the last run failed of; ``""`` when it did not, or a point was made since, by whomever. One
+    committed in the future was not made since: a clock was wrong, and nothing can follow it yet.
+    """
     if last is None or last.outcome is None or not last.outcome.is_failure:
         return ""
     ended = last.ended_at or last.started_at
-    if head is not None and head.committed_at > ended:
+    if head is not None and ended < head.committed_at <= now:
         return ""
     said = last.message or _WORDS[last.outcome]
     return f"the last run failed at {_text(ended)}: {said}"

@@ -161,6 +161,11 @@ def test_what_is_not_known_is_none_and_a_point_of_the_future_is_of_age_0() -> No
     assert one(known(heads=[head(-HOUR)])).age == 0
 
 
+def test_a_point_of_the_future_hides_no_failure() -> None:
+    """A clock was a year ahead while it was made: until then every further run is refused."""
+    assert one(known(heads=[head(timedelta(days=-365))], last_runs=FAILED)).state is State.FAILING
+
+
 def test_of_several_lineages_of_an_image_the_one_committed_last_is_its_own() -> None:
     old = head(9 * HOUR, lineage=b"o" * 16)
     found = standings(known(heads=[old, head()]), NOW)
