@@ -24,6 +24,8 @@ from drd.model import Json
 MAX_LINE: Final = 64 << 20
 """A list of 100,000 images has some 20 MiB; what is longer is no line of drd's."""
 
+_NUMBERS: Final = 1 << 63
+
 
 def encode(said: Mapping[str, Json]) -> bytes:
     """One line."""
@@ -52,9 +54,11 @@ def text(said: Mapping[str, Json], name: str) -> str:
 
 
 def number(said: Mapping[str, Json], name: str) -> int:
-    """A field that is a number; 0 where it is not there."""
+    """A field that is a number of at most 64 bits (SQLite keeps no other); 0 where it is not there."""
     value = said.get(name)
-    return int(value) if isinstance(value, int | float) else 0
+    if isinstance(value, int | float) and -_NUMBERS <= value < _NUMBERS:  # NaN is not
+        return int(value)
+    return 0
 
 
 def rows(said: Mapping[str, Json], name: str) -> list[dict[str, Json]]:

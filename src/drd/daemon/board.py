@@ -15,12 +15,12 @@ from typing import Final
 from drd.config import Config, Policy
 from drd.core.schedule import Rhythm, Wanted, interval
 from drd.core.standing import newest_heads
+from drd.daemon.running import BACKUP
 from drd.model import Head, Image, Pause, RunRecord
 from drd.ports import Diary
 
 SEEN_AGAIN: Final = timedelta(hours=1)
 """So much older the note of a sight must be before it is written again: it is for people."""
-BACKUP: Final = "backup"
 
 
 @dataclass(slots=True)
@@ -164,9 +164,9 @@ class Board:
         """Somebody wants a point of this image now, whatever pauses."""
         self.asked.add(identity)
         self._stale.add(identity)
-        self.pauses.pop(identity, None)
         self.holds_off.pop(identity, None)
-        self.diary.end_pause(identity)
+        if self.pauses.pop(identity, None) is not None:
+            self.diary.end_pause(identity)
 
     def hold_off(self, identity: str, until: datetime) -> None:
         """Leave an image alone for a while; nobody failed."""

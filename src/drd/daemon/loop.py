@@ -6,7 +6,8 @@ any more. So a tick that is late, or comes twice, does no harm, and nothing depe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
@@ -17,13 +18,13 @@ from drd.core import schedule
 from drd.core.lines import number, rows, text
 from drd.daemon.agenda import Agenda
 from drd.daemon.answers import answer
-from drd.daemon.board import BACKUP, Board, Shown
+from drd.daemon.board import Board, Shown
 from drd.daemon.chores import DISCOVER, LEARN, PRUNE, SNAPSHOTS, VERIFY, Chores
 from drd.daemon.happenings import Asked, Ended, Happening, Line, NurseryGone, Signalled, Tick
 from drd.daemon.log import Log
 from drd.daemon.notify import Notifier
 from drd.daemon.nursery import Workers
-from drd.daemon.running import Running
+from drd.daemon.running import BACKUP, Running
 from drd.daemon.shares import Shares
 from drd.daemon.telling import say_begin, say_change, say_end, say_unseen
 from drd.daemon.view import View
@@ -88,6 +89,7 @@ class Loop:
         self._may_begin = False
         self._shares = Shares(desk.workers)
         self._last: tuple[datetime, float] | None = None
+        self._ticked_at = desk.timer()
         self._stop_by: float | None = None
         self._over = False
         self._blind = False
@@ -101,11 +103,16 @@ class Loop:
         """React to what happens, until it is over."""
         self.queue.put(Tick())
         while not self._over:
-            try:
-                happening: Happening = self.queue.get(timeout=LATE * self._patience())
-            except Empty:  # whoever wakes has failed: a tick that is late is better than none
-                happening = Tick()
-            self.handle(happening)
+            self.handle(self._next())
+
+    def _next(self) -> Happening:
+        """What happens next: a tick, where none came in time, whatever else did: runs report all the time.
+        Who wakes may have failed; it goes by the host's clock, and waits for as long as that was put back.
+        """
+        left = self._ticked_at + LATE * self._patience() - self._desk.timer()
+        with suppress(Empty):
+            return self.queue.get(timeout=max(left, 0.0))
+        return Tick()
 
     def handle(self, happening: Happening) -> None:
         """React to one happening."""
@@ -144,6 +151,7 @@ class Loop:
 
     def _tick(self) -> None:
         at, now = self._desk.timer(), self._desk.now()
+        self._ticked_at = at
         self._look_at_clock(now)
         self._kill_what_does_not_move()
         try:
@@ -182,6 +190,14 @@ class Loop:
         if not self._blind:
             self._desk.log.say("catalogue_unusable", message=str(error), hint=error.hint)
         self._blind = True
+
+    @contextmanager
+    def _blindly(self) -> Iterator[None]:
+        """Go on where the catalogue cannot be used: it is asked again with each tick."""
+        try:
+            yield
+        except ConfigError as error:
+            self._go_blind(error)
 
     def _look_at_clock(self, now: datetime) -> None:
         at = self._desk.timer()
@@ -377,7 +393,8 @@ class Loop:
         elif name == "SIGUSR1":
             for image in self.board.images.values():
                 if self.board.is_scheduled(image):
-                    self.board.want(image.identity)
+                    with self._blindly():
+                        self.board.want(image.identity)
             self._tick()
         elif self._stop_by is not None:  # told twice: at once
             self._stop_by = self._desk.timer()
@@ -432,7 +449,8 @@ class Loop:
             self._desk.log.say("config_reloaded")
             for warning in loaded.warnings:
                 self._desk.log.say("config_warning", message=warning)
-            for change in self.board.drop_sources(self._desk.now()):
-                say_change(self._desk.log, change)
+            with self._blindly():
+                for change in self.board.drop_sources(self._desk.now()):
+                    say_change(self._desk.log, change)
         self._desk.notifier.tell(READY="1")
         self._tick()

@@ -8,13 +8,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from drd.core.lines import number, text
+from drd.core.names import is_id
+from drd.daemon.nursery import UNBORN
 from drd.model import Head, Json, Outcome, RunRecord
 
+BACKUP: Final = "backup"
+"""The kind of a run that makes a point."""
 BUSY_AGAIN_S: Final = 15.0
 """How long to leave an image alone that somebody else works on, at least."""
 
 KEPT_TEXT: Final = 2000
 """Characters of a message that are kept."""
+_OUTCOMES: Final = frozenset(one.value for one in Outcome)
 
 
 @dataclass(slots=True)
@@ -65,8 +70,12 @@ class Running:
 
     def _outcome(self, status: int) -> tuple[Outcome, str, str]:
         """How it ended: its own word, else what was done to it, else that it died."""
+        word = text(self.result, "outcome")
+        nonsense = self._nonsense(word)
+        if nonsense:
+            return Outcome.CRASHED, "crashed", nonsense
         if self.result:
-            outcome = Outcome(text(self.result, "outcome") or Outcome.FAILED.value)
+            outcome = Outcome(word or Outcome.FAILED.value)
             about, message = text(self.result, "about"), text(self.result, "message")
             return (
                 outcome,
@@ -78,8 +87,18 @@ class Running:
             return Outcome.STALLED, "stalled", f"killed: no progress{where}"
         if self.stopping:
             return Outcome.STOPPED, "", "killed: it did not stop in time"
-        how = f"died of signal {-status}" if status < 0 else f"ended with {status}"
-        return Outcome.CRASHED, "crashed", f"the process of the run {how}, and said nothing"
+        return Outcome.CRASHED, "crashed", _death(status)
+
+    def _nonsense(self, word: str) -> str:
+        """What of a result no worker of this version would say, or ``""``. After an update
+        of drd a daemon that still runs can have workers of another one.
+        """
+        if word and word not in _OUTCOMES:
+            return f"the run ended in a way that is unknown here: {word}"
+        made = word in (Outcome.DONE.value, Outcome.ELSEWHERE.value) and self.record.kind == BACKUP
+        if made and self.head("", self.record.started_at) is None:
+            return "the run ended well, and named no point"  # so it would be due again at once
+        return ""
 
     def free_at(self, now: datetime, ttl_s: float) -> datetime:
         """When to look again at what another one holds: when its lease runs out, where that is known.
@@ -87,20 +106,19 @@ class Running:
         If the holder died it is free then, and not before; if it lives, it will have renewed it. A clock
         that differs from the cluster's moves that, by no more than the time to live.
         """
-        until = text(self.result, "until")
-        if not until:
+        until = _moment(text(self.result, "until"))
+        if until is None:
             return now + timedelta(seconds=max(BUSY_AGAIN_S, ttl_s / 2))
-        left_s = (datetime.fromisoformat(until) - now).total_seconds()
+        left_s = (until - now).total_seconds()
         return now + timedelta(seconds=min(max(left_s, 0.0), ttl_s) + 1.0)
 
     def head(self, identity: str, now: datetime) -> Head | None:
         """The newest point of the image, when the run made or found one (until *now*)."""
-        point_at = text(self.result, "point_at")
-        if not point_at:
+        at, lineage = _moment(text(self.result, "point_at")), text(self.result, "lineage")
+        if at is None or not is_id(lineage):
             return None
-        at = datetime.fromisoformat(point_at).astimezone(UTC)
         return Head(
-            lineage=bytes.fromhex(text(self.result, "lineage")),
+            lineage=bytes.fromhex(lineage),
             name=self.record.label,
             identity=identity,
             seq=number(self.result, "seq"),
@@ -110,3 +128,20 @@ class Running:
             points=1,
             oldest_at=at,
         )
+
+
+def _death(status: int) -> str:
+    """Of what a process died that did not say how its run ended."""
+    if status == UNBORN:
+        return "there was no room for another process, or for another open file"
+    how = f"died of signal {-status}" if status < 0 else f"ended with {status}"
+    return f"the process of the run {how}, and said nothing"
+
+
+def _moment(said: str) -> datetime | None:
+    """A time with its zone, in UTC; None where *said* is none."""
+    try:
+        at = datetime.fromisoformat(said)
+    except ValueError:
+        return None
+    return None if at.tzinfo is None else at.astimezone(UTC)

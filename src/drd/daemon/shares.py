@@ -12,9 +12,8 @@ from typing import Final
 
 from drd.config import Config, as_limit
 from drd.core.pacing import Limit, Reading, shares
-from drd.daemon.board import BACKUP
 from drd.daemon.nursery import Workers
-from drd.daemon.running import Running
+from drd.daemon.running import BACKUP, Running
 from drd.model import Json, RunRecord
 
 READERS: Final = frozenset({BACKUP})

@@ -10,8 +10,8 @@ from drd.config import Config
 from drd.core import standing
 from drd.core.standing import Aim, Known
 from drd.daemon.agenda import Agenda
-from drd.daemon.board import BACKUP, Board
-from drd.daemon.running import Running
+from drd.daemon.board import Board
+from drd.daemon.running import BACKUP, Running
 from drd.daemon.seen import Seen, SourceState, Total, VerifyGoal
 from drd.model import Damage, Head, Outcome, Proven, RunRecord
 

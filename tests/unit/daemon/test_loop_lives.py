@@ -1,0 +1,106 @@
+"""What must not end the loop, or leave it asleep: a full disk, words it does not know, a clock put back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+from typing_extensions import override
+
+from drd.daemon.happenings import Ended, Line, Signalled
+from drd.daemon.loop import Loop
+from drd.errors import ConfigError
+from drd.model import Image, Json
+from drd.testing.diary import MemoryDiary
+from tests.unit.daemon.stage import BEGIN, Stage, fails
+
+
+class Full(MemoryDiary):
+    """A diary that takes nothing more, while ``full`` is set."""
+
+    full = False
+
+    def _check(self) -> None:
+        if self.full:
+            raise ConfigError("the catalogue cannot be used: disk is full", hint="free it")
+
+    @override
+    def end_pause(self, subject: str) -> None:
+        self._check()
+        super().end_pause(subject)
+
+    @override
+    def note_images(self, images: Iterable[Image]) -> None:
+        self._check()
+        super().note_images(images)
+
+
+def test_sigusr1_while_the_disk_is_full_runs_everything_all_the_same() -> None:
+    diary = Full()
+    stage = Stage(diary=diary).begun("a", "b")
+    fails(stage, "vms/a")
+    fails(stage, "vms/b")
+    diary.full = True
+    stage.happens(Signalled("SIGUSR1"))
+    assert len(stage.said("catalogue_unusable")) == 1
+    assert stage.loop.board.asked == {"rbd:a", "rbd:b"}
+    assert stage.under_way()
+
+
+def test_a_reload_while_the_disk_is_full_is_taken() -> None:
+    diary = Full()
+    stage = Stage(diary=diary).begun("a")
+    diary.full = True
+    stage.text = stage.text.replace("[source.vms]", "[source.others]")
+    stage.happens(Signalled("SIGHUP"))
+    assert len(stage.said("config_reloaded")) == 1
+    assert list(stage.loop.config.source) == ["others"]
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"outcome": "splendid"},
+        {"outcome": "busy", "until": "soon"},
+        {"outcome": "busy", "until": "2027-03-01T12:00:00"},
+        {"outcome": "done", "point_at": "today", "lineage": "0a" * 16, "seq": 1},
+        {"outcome": "done", "point_at": BEGIN.isoformat(), "lineage": "junk", "seq": 1},
+        {"outcome": "failed", "exit": float("nan"), "bytes_read": 1 << 70},
+    ],
+    ids=str,
+)
+def test_a_worker_that_talks_nonsense_harms_nobody_else(result: dict[str, Json]) -> None:
+    """As one of another version may, after an update under a daemon that runs."""
+    stage = Stage().begun("a", "b")
+    job = stage.under_way()["vms/a"]
+    run_id = str(job["run"])
+    stage.happens(Line(run_id, {"is": "progress", "done": float("inf")}))
+    stage.happens(Line(run_id, {"is": "result", **result}))
+    stage.happens(Ended(run_id, 0))
+    assert "vms/a" not in stage.under_way()
+    stage.makes("vms/b")
+    (run,) = stage.diary.runs(subject="rbd:a")
+    assert run.outcome is not None
+    assert run.outcome.is_failure == (result["outcome"] != "busy")
+
+
+def test_a_clock_that_is_put_back_leaves_nobody_asleep() -> None:
+    """Who wakes goes by the host's clock; here it never does."""
+    stage = Stage(Stage().text.replace("workers = 2", 'workers = 2\ntick = "1s"'))
+    ticked = threading.Event()
+
+    def wake(_: object) -> None:
+        if len(stage.woken) > 2:
+            ticked.set()
+        stage.woken.append(BEGIN)
+
+    desk = replace(stage.loop._desk, timer=time.monotonic, wake=wake)
+    loop = Loop(desk, stage.load(), stage.queue)
+    serving = threading.Thread(target=loop.serve, daemon=True)
+    serving.start()
+    assert ticked.wait(60)
+    for _ in range(2):  # the second one kills what runs
+        stage.queue.put(Signalled("SIGTERM"))
