@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import threading
+from pathlib import Path
 from queue import SimpleQueue
 
 from drd.daemon.happenings import Ended, Line, NurseryGone
@@ -32,4 +34,51 @@ def test_a_worker_that_takes_nothing_holds_nobody_up() -> None:
         assert isinstance(heard.get(timeout=30), NurseryGone)
         ended = heard.get(timeout=30)
         assert ended == Ended("00", -signal.SIGKILL)
+        nursery.close()
+
+
+def _end(queue: SimpleQueue[Line | Ended | NurseryGone]) -> Ended | NurseryGone:
+    """The next thing that is not said, but happens."""
+    while isinstance(heard := queue.get(timeout=30), Line):
+        pass
+    return heard
+
+
+def _files(pid: int) -> int:
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def test_a_job_that_is_unknown_to_a_worker_ends_and_says_so() -> None:
+    """As one may be that another version of drd asks for."""
+    heard: SimpleQueue[Line | Ended | NurseryGone] = SimpleQueue()
+    nursery = Nursery(heard.put, dict(os.environ))
+    try:
+        nursery.start("00", ({}, {"job": "none"}))
+        said = heard.get(timeout=30)
+        assert isinstance(said, Line)
+        assert said.said["outcome"] == "failed"
+        assert heard.get(timeout=30) == Ended("00", 1)
+    finally:
+        nursery.close()
+
+
+def test_where_no_file_can_be_opened_a_run_fails_and_nothing_stays_open() -> None:
+    """The daemon's own limit first, then its mother's of workers; both go on as soon as there is room."""
+    heard: SimpleQueue[Line | Ended | NurseryGone] = SimpleQueue()
+    nursery = Nursery(heard.put, dict(os.environ))
+    try:
+        nursery.start("first", ({}, {"job": "none"}))
+        assert _end(heard) == Ended("first", 1)
+        for pid in (os.getpid(), nursery.pid):
+            before = _files(pid)
+            limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+            for room in (1, 2):  # for less than both pipes
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, (before + room - 1, limits[1]))
+                nursery.start(f"{pid} {room}", ({}, {"job": "none"}))
+                ended = _end(heard)
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+                assert ended == Ended(f"{pid} {room}", os.EX_OSERR)
+                nursery.start("again", ({}, {"job": "none"}))
+                assert _end(heard) == Ended("again", 1)
+    finally:
         nursery.close()

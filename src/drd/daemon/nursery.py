@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from signal import SIGKILL
@@ -29,6 +29,8 @@ from drd.model import Json
 COMMAND: Final = (sys.executable, "-m", "drd.daemon", "worker")
 MESSAGE: Final = 4096
 """Bytes of a message between nursery and mother: a run's id, a process id, a status."""
+UNBORN: Final = os.EX_OSERR
+"""What a child ends with that could not be born (sysexits.h: "can't fork")."""
 
 Put = Callable[[Line | Ended | NurseryGone], None]
 
@@ -93,33 +95,46 @@ class Nursery:
         return self._mother.pid
 
     def start(self, run: str, first: tuple[Mapping[str, Json], ...]) -> None:
-        """See :class:`Workers`. A mother that died meanwhile is replaced before."""
-        in_read, in_write = os.pipe2(os.O_CLOEXEC)
-        out_read, out_write = os.pipe2(os.O_CLOEXEC)
-        child = _Child(in_write, self._mother)
-        with self._lock:
-            self._children[run] = child
+        """See :class:`Workers`. A mother that died meanwhile is replaced before. Where there is no room for
+        another process, or no more files can be opened, this run has failed, and nothing else.
+        """
         try:
-            self._send(run, child, [in_read, out_write])
-        finally:
-            os.close(in_read)
-            os.close(out_write)
+            child, out_read = self._bear(run)
+        except OSError:
+            with self._lock:
+                self._children.pop(run, None)
+            self._put(Ended(run, UNBORN))
+            return
         threading.Thread(target=self._read, args=(run, child, out_read), daemon=True).start()
         for one in first:
             child.lines.put(encode(one))
         # A thread of its own: a pipe holds little, a worker that hangs takes nothing, the loop never waits.
         threading.Thread(target=_speak, args=(child,), daemon=True).start()
 
+    def _bear(self, run: str) -> tuple[_Child, int]:
+        """A child, and the end of the pipe on which it speaks; where that fails nothing stays open."""
+        with ExitStack() as ours, ExitStack() as theirs:
+            in_read, in_write = os.pipe2(os.O_CLOEXEC)
+            theirs.callback(os.close, in_read)
+            ours.callback(os.close, in_write)
+            out_read, out_write = os.pipe2(os.O_CLOEXEC)
+            theirs.callback(os.close, out_write)
+            ours.callback(os.close, out_read)
+            child = _Child(in_write, self._mother)
+            with self._lock:
+                self._children[run] = child
+            self._send(run, child, [in_read, out_write])
+            ours.pop_all()
+        return child, out_read
+
     def _send(self, run: str, child: _Child, ends: list[int]) -> None:
         try:
             socket.send_fds(self._socket, [encode({"run": run})], ends)
-        except OSError:
+        except ConnectionError:
             self._mother.wait()
             self._open()
-            with self._lock:
-                if run not in self._children:
-                    return  # who listened to the old mother has told its end already
-                child.mother = self._mother
+            with self._lock:  # who listened to the old mother may have taken it for one of hers
+                child.mother, child.status = self._mother, None
             socket.send_fds(self._socket, [encode({"run": run})], ends)
 
     def tell(self, run: str, said: Mapping[str, Json]) -> None:
@@ -175,8 +190,10 @@ class Nursery:
         self._put(NurseryGone(status))
         with self._lock:
             left = [(run, one) for run, one in self._children.items() if one.mother is mother]
+            for _, one in left:
+                one.status = -SIGKILL if one.status is None else one.status
         for run, child in left:
-            self._end(run, child, status=-SIGKILL)
+            self._end(run, child)
 
     def _end(
         self, run: str, child: _Child, *, status: int | None = None, silent: bool = False

@@ -8,6 +8,7 @@ any more: it ends at once, as if it were killed, and its lease runs out by itsel
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import os
 import selectors
@@ -17,6 +18,7 @@ import stat
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +27,7 @@ from typing import BinaryIO, Final, NoReturn
 from drd.core.lines import MAX_LINE, decode, encode, text
 from drd.core.pacing import NO_LIMIT, Limit, limit_of
 from drd.daemon import jobs
-from drd.daemon.nursery import MESSAGE
+from drd.daemon.nursery import MESSAGE, UNBORN
 from drd.errors import BusyError, DrdError, StoppedError
 from drd.model import Json, Outcome, Progress
 from drd.wiring.warm import warm
@@ -37,6 +39,8 @@ OOM_SCORE: Final = 500
 REPORT_S: Final = 0.5
 """Least time between two lines of progress."""
 ORPHANED: Final = 3
+PIPES: Final = 2
+"""Ends of pipes that come for a child: its stdin and its stdout."""
 
 
 def main() -> NoReturn:
@@ -61,12 +65,15 @@ def _mother() -> None:
         while True:
             for ready, _ in waiting.select():
                 if ready.fileobj is asked:
-                    message, fds, _, _ = socket.recv_fds(asked, MESSAGE, 2)
+                    message, fds, _, _ = socket.recv_fds(asked, MESSAGE, PIPES)
                     if not message:
                         return
                     run = text(decode(message), "run")
-                    pid = _fork(asked, fds)
-                    pidfd = os.pidfd_open(pid)
+                    try:
+                        pid, pidfd = _bear(asked, fds)
+                    except OSError:  # this run has failed, and no other
+                        asked.send(encode({"run": run, "status": UNBORN}))
+                        continue
                     children[pidfd] = (run, pid)
                     waiting.register(pidfd, selectors.EVENT_READ)
                     asked.send(encode({"run": run, "pid": pid}))
@@ -80,13 +87,32 @@ def _mother() -> None:
                     asked.send(encode({"run": run, "status": code}))
 
 
+def _bear(asked: socket.socket, fds: list[int]) -> tuple[int, int]:
+    """A child that serves *fds*: its process id, and a file that tells its end.
+
+    Raises:
+        OSError: there is no room for another process, or for another open file.
+    """
+    try:
+        if len(fds) != PIPES:
+            raise OSError(errno.EMFILE, "some of the pipes could not be opened")
+        pid = _fork(asked, fds)
+    finally:
+        for fd in fds:
+            os.close(fd)
+    try:
+        return pid, os.pidfd_open(pid)
+    except OSError:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
+
+
 def _fork(asked: socket.socket, fds: list[int]) -> int:
     """A child that serves *fds*; its process id."""
     mother = os.getpid()
     pid = os.fork()
     if pid:
-        for fd in fds:
-            os.close(fd)
         return pid
     code = ORPHANED
     try:
@@ -98,6 +124,8 @@ def _fork(asked: socket.socket, fds: list[int]) -> int:
             os.close(fd)
         if os.getppid() == mother:  # else it died before the kernel knew that we care
             code = _serve()
+    except Exception:  # noqa: BLE001 - the daemon sees that it died; why it did stands in the log
+        traceback.print_exc()
     finally:
         os._exit(code)  # nothing of the mother's is to be ended here
 
@@ -174,20 +202,21 @@ def _serve() -> int:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a C library that prints must not speak to the daemon
     voice = Voice(out)
-    with os.fdopen(0, "rb", closefd=False) as lines:
-        config, job = lines.readline(MAX_LINE), lines.readline(MAX_LINE)
-        if not job:
-            return ORPHANED
-        work = decode(job)
-        given = work.get("limits")
-        orders = Orders(limit_of(given) if isinstance(given, dict) else NO_LIMIT)
-        listener = threading.Thread(target=orders.listen, args=(lines,), daemon=True)
-        listener.start()
-        result = _result(decode(config), work, voice, orders)
-        voice.say(result)
-        code = result["exit"]
-        # Threads of C libraries may still run; nothing of ours is open that is not in the bucket.
-        os._exit(code if isinstance(code, int) else 1)
+    # Never closed: that would wait for the listener, who reads until the daemon is gone.
+    lines = os.fdopen(0, "rb", closefd=False)
+    config, job = lines.readline(MAX_LINE), lines.readline(MAX_LINE)
+    if not job:
+        return ORPHANED
+    work = decode(job)
+    given = work.get("limits")
+    orders = Orders(limit_of(given) if isinstance(given, dict) else NO_LIMIT)
+    listener = threading.Thread(target=orders.listen, args=(lines,), daemon=True)
+    listener.start()
+    result = _result(decode(config), work, voice, orders)
+    voice.say(result)
+    code = result["exit"]
+    # Threads of C libraries may still run; nothing of ours is open that is not in the bucket.
+    os._exit(code if isinstance(code, int) else 1)
 
 
 def _result(
@@ -195,8 +224,8 @@ def _result(
 ) -> dict[str, Json]:
     """Do *job*; how it ended, with drctl's exit codes."""
     warnings: list[str] = []
-    work: Callable[..., dict[str, Json]] = jobs.JOBS[text(job, "job")]
     try:
+        work: Callable[..., dict[str, Json]] = jobs.JOBS[text(job, "job")]
         with jobs.opened(config, report=voice.report, stopping=orders.stop.is_set) as house:
             warnings = house.warnings
             orders.limits_go_to(house.gates.limit)
