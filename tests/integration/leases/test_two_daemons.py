@@ -63,10 +63,11 @@ def test_two_daemons_make_each_point_once(fleet: TwoNodes, tmp_path: Path) -> No
 def test_a_daemon_that_is_killed_is_followed_within_the_lease_time(
     fleet: TwoNodes, tmp_path: Path
 ) -> None:
+    """Slowed down by a limit, so that it is killed in the middle."""
     fleet.make(LONG, LONG)
-    first, second = fleet.nodes(extra=DAEMON.format(rate=8))
+    first, second = fleet.nodes(extra=DAEMON.format(rate=6))
     with running(first, tmp_path / "a.log") as a:
-        until(fleet.manifests, "a partial point")
+        a.wait_for("run_started")
         with running(second, tmp_path / "b.log") as b:
             b.wait_for("run_busy")
             a.kill()
