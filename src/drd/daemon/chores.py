@@ -97,9 +97,9 @@ class Chores:
         """What is to begin now."""
         busy = {f"{one.kind}:{one.subject}" for one in under_way}
         waiting = [
-            (self._due_at(one, now), one)
+            (at, one)
             for one in chores_of(config)
-            if one.key not in busy and self._due_at(one, now) <= now
+            if one.key not in busy and (at := self._due_at(one, config, now)) <= now
         ]
         yield from (one for _, one in waiting if one.kind not in HEAVY)
         heavy = sorted(((at, one.key, one) for at, one in waiting if one.kind in HEAVY))
@@ -108,16 +108,21 @@ class Chores:
 
     def next_at(self, config: Config, now: datetime) -> datetime:
         """When the next one is due that is not due now."""
-        times = (self._due_at(one, now) for one in chores_of(config))
+        times = (self._due_at(one, config, now) for one in chores_of(config))
         return min((at for at in times if at > now), default=now + timedelta(hours=1))
 
-    def _due_at(self, chore: Chore, now: datetime) -> datetime:
-        """When it is due: an interval after it began last, or at the end of its pause."""
+    def _due_at(self, chore: Chore, config: Config, now: datetime) -> datetime:
+        """When it is due: an interval after it began last, or at the end of its pause. What began in the
+        future, and too long a pause, were noted by a clock that was ahead: they hold nothing back.
+        """
         pause = self._pauses.get(chore.key)
         if pause is not None:
-            return pause.until
+            longest = timedelta(seconds=2 * config.daemon.backoff_max)
+            return now if pause.until - now > longest else pause.until
         begun = self._begun.get(chore.key)
-        return begun + timedelta(seconds=chore.every) if begun is not None else now
+        if begun is None or begun > now:
+            return now
+        return begun + timedelta(seconds=chore.every)
 
 
 def chores_of(config: Config) -> Iterator[Chore]:

@@ -74,8 +74,24 @@ def test_one_that_failed_is_tried_again_after_a_pause_and_not_a_day() -> None:
     chores = Chores(MemoryDiary())
     (chore,) = (one for one in chores_of(config_of(VERIFYING)) if one.kind == VERIFY)
     chores.begun(chore, BEGIN)
-    others_began(chores, BEGIN + DAY)
+    others_began(chores, BEGIN)
     pause = chores.ended(ran(BEGIN, Outcome.FAILED), config_of(VERIFYING), BEGIN)
     assert pause is not None
     assert not due(chores, pause.until - timedelta(seconds=1))
     assert due(chores, pause.until) == [chore]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DONE, Outcome.FAILED])
+def test_what_was_noted_by_a_clock_far_ahead_holds_nothing_back(outcome: Outcome) -> None:
+    """Without a battery a clock may begin in another year, until the network sets it."""
+    diary, ahead = MemoryDiary(), BEGIN + 3000 * DAY
+    first = Chores(diary)
+    record = ran(ahead, outcome)
+    diary.begin_run(replace(record, outcome=None))
+    diary.end_run(record, first.ended(record, config_of(VERIFYING), ahead))
+    chores = Chores(diary)
+    others_began(chores, BEGIN)
+    (chore,) = due(chores, BEGIN)
+    chores.begun(chore, BEGIN)
+    chores.ended(ran(BEGIN, Outcome.DONE), config_of(VERIFYING), BEGIN)
+    assert not due(chores, BEGIN)
