@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TextIO
 
@@ -17,6 +18,10 @@ from drd.model import Json
 
 NAMES: Final = frozenset({"image", "renamed_from", "source"})
 """Fields that name what belongs to a tenant; left out where the log must not."""
+WORDS: Final = frozenset({"message", "hint"})
+"""Fields of sentences; of what a worker said they may name such things, too."""
+OWN_WORDS: Final = frozenset({"run_stalled", "run_crashed"})
+"""Ends of runs of which the daemon tells in its own words, without names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +138,21 @@ class Log:
         )
 
     def say(self, event: str, **fields: Json) -> None:
-        """Write one line. *event* must be in :data:`EVENTS`; empty fields are left out."""
+        """Write one line. *event* must be in :data:`EVENTS`; empty fields are left out.
+
+        A line that cannot be written (a full disk, a reader that went away) is lost: no backup is.
+        """
+        hidden = frozenset() if self._names else _hidden(event)
         kept = {
             name: value
             for name, value in fields.items()
-            if value not in ("", None) and (self._names or name not in NAMES)
+            if value not in ("", None) and name not in hidden
         }
-        getattr(self._log, EVENTS[event].level)(event, **kept)
+        with suppress(OSError):
+            getattr(self._log, EVENTS[event].level)(event, **kept)
+
+
+def _hidden(event: str) -> frozenset[str]:
+    """Fields of *event* that name, or may name, what belongs to a tenant."""
+    from_worker = event.startswith("run_") or event == "source_unreachable"
+    return NAMES | WORDS if from_worker and event not in OWN_WORDS else NAMES

@@ -117,7 +117,7 @@ def _wanted(
             identity=image.identity,
             source=image.source,
             rhythm=rhythm,
-            newest=head.point_at if head else None,
+            newest=head.as_of if head else None,
             paused_until=pause.until if pause else None,
             slow=False,
             asked=False,

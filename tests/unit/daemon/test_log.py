@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,26 @@ def test_names_are_left_out_where_the_log_must_not_have_them() -> None:
     line = json.loads(out.getvalue())
     assert (line["event"], line["level"], line["run"]) == ("run_started", "info", "00ff")
     assert "seq" not in line
+
+
+@pytest.mark.parametrize("event", ["run_failed", "run_warning", "source_unreachable"])
+def test_what_a_worker_said_is_left_out_with_them_for_it_names_images(event: str) -> None:
+    out = io.StringIO()
+    log = Log(out, as_json=True, names=False)
+    log.say(event, code="source", message="no such image [vms/secret]", hint="look at vms/secret")
+    assert "secret" not in out.getvalue()
+    assert json.loads(out.getvalue())["code"] == "source"
+    log.say("run_crashed", message="died of signal 11")
+    assert "signal 11" in out.getvalue()
+
+
+def test_a_line_that_cannot_be_written_ends_nothing() -> None:
+    with Path("/dev/full").open("w", buffering=1, encoding="utf-8") as full:
+        Log(full, as_json=True).say("daemon_stopped")
+        with suppress(OSError):
+            full.flush()
+        with suppress(OSError):
+            full.close()
 
 
 def test_an_event_that_nobody_explains_cannot_be_said() -> None:

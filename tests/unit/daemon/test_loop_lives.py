@@ -102,5 +102,8 @@ def test_a_clock_that_is_put_back_leaves_nobody_asleep() -> None:
     serving = threading.Thread(target=loop.serve, daemon=True)
     serving.start()
     assert ticked.wait(60)
-    for _ in range(2):  # the second one kills what runs
-        stage.queue.put(Signalled("SIGTERM"))
+    stage.queue.put(Signalled("SIGTERM"))
+    for run in stage.workers.jobs:
+        stage.queue.put(Ended(run, -9))
+    serving.join(60)
+    assert not serving.is_alive()
