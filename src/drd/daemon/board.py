@@ -22,6 +22,9 @@ from drd.ports import Diary
 SEEN_AGAIN: Final = timedelta(hours=1)
 """So much older the note of a sight must be before it is written again: it is for people."""
 
+FORGOTTEN_AFTER: Final = timedelta(days=30)
+"""So long an image that is gone, and has no point, is shown as gone."""
+
 
 @dataclass(slots=True)
 class Shown:
@@ -214,6 +217,7 @@ class Board:
             gone = list(self._missed(shown, now))
             written += gone
             changes += [Change("image_gone", one) for one in gone]
+            self._forget_gone(now)
         self.diary.note_images(written)
         return changes
 
@@ -237,6 +241,23 @@ class Board:
                 self.images[identity] = replace(image, gone_at=now)
                 self._stale.add(identity)
                 yield self.images[identity]
+
+    def _forget_gone(self, now: datetime) -> None:
+        """Forget images that are gone for long and left no point: clouds make and delete some every day."""
+        gone = [
+            one.identity
+            for one in self.images.values()
+            if one.gone_at is not None
+            and now - one.gone_at > FORGOTTEN_AFTER
+            and one.identity not in self.heads
+        ]
+        for identity in gone:
+            for known in (self.images, self.last, self.pauses, self.holds_off):
+                known.pop(identity, None)
+            self.asked.discard(identity)
+        self._stale.update(gone)
+        if gone:
+            self.diary.drop_images(gone)
 
     def drop_sources(self, now: datetime) -> list[Change]:
         """Images of sources that the configuration has no more are gone from here."""

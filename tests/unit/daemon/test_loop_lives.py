@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from typing_extensions import override
@@ -16,6 +17,8 @@ from drd.errors import ConfigError
 from drd.model import Image, Json
 from drd.testing.diary import MemoryDiary
 from tests.unit.daemon.stage import BEGIN, Stage, fails
+
+HOUR = 3600.0
 
 
 class Full(MemoryDiary):
@@ -107,3 +110,18 @@ def test_a_clock_that_is_put_back_leaves_nobody_asleep() -> None:
         stage.queue.put(Ended(run, -9))
     serving.join(60)
     assert not serving.is_alive()
+
+
+def test_images_that_come_and_go_are_forgotten_unless_they_left_points() -> None:
+    stage = Stage().begun("kept", "passing")
+    stage.makes("vms/kept")
+    fails(stage, "vms/passing")
+    for days in (0, 29, 2):
+        stage.at += timedelta(days=days)
+        stage.passes(HOUR)
+        stage.shows()
+        there = stage.loop.board.images.keys()
+        assert there == {one.identity for one in stage.diary.images()}
+        assert "rbd:kept" in there
+        assert ("rbd:passing" in there) == (days != 2)
+    assert not {"rbd:passing"} & {*stage.loop.board.last, *stage.loop.board.pauses}
