@@ -106,6 +106,8 @@ def test_healthy_while_the_last_tick_is_younger_than_five(
     answer, words = ask(server, "/-/healthy")
     assert answer.status == 503
     assert b"150 s ago" in words
+    clock.at = NOW - timedelta(hours=1)  # put back, and no tick since
+    assert ask(server, "/-/healthy")[0].status == 503
 
 
 def test_nothing_else_is_answered(server: MetricsServer) -> None:
