@@ -84,7 +84,7 @@ class Metrics:
         seen = self._seen
         if seen is None or seen.tick_at is None:
             return False, "there was no tick yet"
-        # A tick of the future is of before the clock was put back: one that lives ticks by the clock of now.
+        # A tick of the future is of before the clock was put back: who lives ticks by the clock of now.
         age = abs((self._now() - seen.tick_at).total_seconds())
         good = age < MISSED_TICKS * seen.tick_every
         return good, f"the last tick was {age:.0f} s ago, one is due every {seen.tick_every} s"
