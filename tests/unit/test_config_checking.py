@@ -165,8 +165,6 @@ def test_an_error_has_a_hint_even_where_no_fault_has() -> None:
          'cron = "30 2 * * *"\nrpo = "1470m"\ntimezone = "Europe/Malta"',
          12, "policy.gold.rpo", "where clocks change (as on 2026-10-2"),
         ("[policy.gold]", "[daemon]\nworkers = 1\n[policy.gold]", 11, "daemon.workers", "delays all"),
-        ("[policy.gold]", "[daemon]\nspare_workers = 3\n[policy.gold]", 11, "daemon.spare_workers",
-         "is 3, more than can run"),
         ("[policy.gold]", '[daemon]\nmetrics = ""\n[policy.gold]', 11, "daemon.metrics", "is empty"),
         ("[policy.gold]", '[daemon]\nlease = "rados"\nlease_ttl = "15m"\n[policy.gold]', 12,
          "daemon.lease_ttl", "is 15m, no less than stall_after (15m)"),

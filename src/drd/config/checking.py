@@ -88,12 +88,6 @@ def _daemon(config: Config, page: Page) -> Iterator[Fault]:
             "is 1: a run that takes long, such as the first of an image, delays all others",
             "write workers = 2: one is then kept free of slow runs",
         )
-    if daemon.spare_workers > daemon.workers:
-        yield page.warning(
-            ("daemon", "spare_workers"),
-            f"is {daemon.spare_workers}, more than can run at a time: each costs memory for nothing",
-            f"write spare_workers = {daemon.workers} or fewer",
-        )
     if daemon.backoff > daemon.backoff_max:
         yield page.error(
             ("daemon", "backoff"),

@@ -101,7 +101,6 @@ class Daemon(Section):
     metrics: Listen = "127.0.0.1:9750"
     textfile: FilePath | None = None
     workers: int = Field(default=2, ge=1, le=64)
-    spare_workers: int = Field(default=1, ge=0, le=16)
     lease: Literal["local", "rados"] = "local"
     lease_ttl: Duration = Field(default=60, ge=5, le=HOUR)
     lease_pool: str | None = Field(default=None, min_length=1)
