@@ -156,3 +156,20 @@ def test_drctl_run_makes_a_point_now(site: Site, tmp_path: Path) -> None:
         assert (wrong.code, wrong.error["code"]) == (10, "not-found")
         assert "disks/a.img" in wrong.error["object"]
         assert drd.stop() == 0
+
+
+def test_a_textfile_that_cannot_be_written_is_told_once_and_stops_nothing(
+    site: Site, tmp_path: Path
+) -> None:
+    site.image("a.img")
+    folder = tmp_path / "collector"
+    extra = POLICY.format(every="1s").replace('metrics = ""', f'textfile = "{folder}/drd.prom"')
+    site.configure(extra=extra)
+    with running(site.config, tmp_path / "log") as drd:
+        drd.wait_for("textfile_unwritable")
+        drd.wait_for("run_done", 3, kind="backup")
+        assert len(drd.said("textfile_unwritable")) == 1
+        assert not drd.said("catalogue_unusable")
+        folder.mkdir()
+        until((folder / "drd.prom").exists, "it is written when it can be")
+        assert drd.stop() == 0

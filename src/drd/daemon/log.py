@@ -106,6 +106,11 @@ EVENTS: Final[Mapping[str, Event]] = {
         "the local catalogue cannot be used: nothing is scheduled until it can",
         "free its disk; a damaged file is begun anew by itself",
     ),
+    "textfile_unwritable": Event(
+        "error",
+        "the metrics cannot be written to `[daemon] textfile`; the daemon goes on without",
+        "let its user write there",
+    ),
     "asked": Event("info", "somebody asked on the control socket"),
 }
 

@@ -60,8 +60,9 @@ class Seen:
     ``tick_at`` is the end of the newest tick, ``tick_seconds`` how long it took, ``tick_every`` how
     often one is due (``[daemon] tick``). ``goals`` has the verify plan of each policy by name.
     ``queue`` counts runs that are due and wait, ``workers`` is how many may run at once.
-    ``skew_seconds`` is how far the newest point lies ahead of the clock (or the clock fell back), 0 when
-    it does not. ``config_refused`` tells that a reload was refused and the old configuration stays.
+    ``skew_seconds`` is how far the newest point lies ahead of the clock (it fell back, or was ahead
+    then), 0 when it does not. ``config_refused`` tells that a reload was refused and the old
+    configuration stays.
     """
 
     at: datetime

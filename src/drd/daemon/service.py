@@ -73,7 +73,7 @@ def serve(given: str | None) -> None:
             notifier=Notifier(os.environ),
             wake=clock.wake,
             load=lambda: Loaded(*load(path)),
-            view=View(_shower(metrics, config), house.proofs, house.tenant),
+            view=View(_shower(metrics, config, log), house.proofs, house.tenant),
         )
         loop = Loop(desk, loaded, queue)
         loop.start()
@@ -85,14 +85,24 @@ def serve(given: str | None) -> None:
         loop.serve()
 
 
-def _shower(metrics: Metrics, config: Config) -> Callable[[Seen], None]:
-    """What takes each view: the server's threads, and a file where one is wanted."""
-    textfile = config.daemon.textfile
+def _shower(metrics: Metrics, config: Config, log: Log) -> Callable[[Seen], None]:
+    """What takes each view: the server's threads, and a file where one is wanted.
+
+    A file that cannot be written is told once, and tried again with each view.
+    """
+    textfile, told = config.daemon.textfile, set[str]()
 
     def show(seen: Seen) -> None:
         metrics.show(seen)
-        if textfile is not None:
+        if textfile is None:
+            return
+        try:
             metrics.write(textfile)
+            told.clear()
+        except ConfigError as error:
+            if error.message not in told:
+                log.say("textfile_unwritable", message=str(error), hint=error.hint)
+            told.add(error.message)
 
     return show
 

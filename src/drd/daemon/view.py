@@ -8,12 +8,13 @@ from datetime import datetime
 
 from drd.config import Config
 from drd.core import standing
-from drd.core.standing import Aim, Known
+from drd.core.standing import Known
 from drd.daemon.agenda import Agenda
 from drd.daemon.board import Board
 from drd.daemon.running import BACKUP, Running
 from drd.daemon.seen import Seen, SourceState, Total, VerifyGoal
 from drd.model import Damage, Head, Outcome, Proven, RunRecord
+from drd.wiring.standing import aims_of
 
 Proofs = Callable[[], tuple[Sequence[Proven], Mapping[bytes, Damage]]]
 STORE: str = "store"
@@ -27,7 +28,6 @@ class View:
     proofs: Proofs
     tenant: Callable[[], bytes | None]
     ticks: int = 0
-    fell_back_s: float = 0.0
     config_refused: bool = False
     sources: dict[str, SourceState] = field(default_factory=dict)
     _totals: dict[tuple[str, str, Outcome], Total] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class View:
                 workers=config.daemon.workers,
                 store_reachable=self._store[0],
                 store_reachable_at=self._store[1],
-                skew_seconds=max(self.fell_back_s, _ahead(board.heads.values(), at)),
+                skew_seconds=_ahead(board.heads.values(), at),
                 config_refused=self.config_refused,
             )
         )
@@ -110,7 +110,7 @@ class View:
         return Known(
             images=list(board.images.values()),
             heads=list(board.lineages.values()),
-            aims=_aims(board.config),
+            aims=aims_of(board.config),
             last_runs=board.last,
             pauses=board.pauses,
             running={one.subject: one.started_at for one in under if one.kind == BACKUP},
@@ -118,18 +118,6 @@ class View:
             proven=proven,
             damages=damages,
         )
-
-
-def _aims(config: Config) -> dict[str, Aim]:
-    """What can be missed of each policy."""
-    return {
-        name: Aim(
-            rpo=policy.rpo,
-            verify_level=policy.verify.level if policy.verify else None,
-            verify_every=policy.verify.every if policy.verify else None,
-        )
-        for name, policy in config.policy.items()
-    }
 
 
 def _goals(config: Config) -> dict[str, VerifyGoal]:
