@@ -199,13 +199,15 @@ class Damage:
     """Damage of packs or tables of a lineage, as a verify found it.
 
     ``seq`` is the newest point that has it, ``level`` (0, 1 or 2) at which it was found, ``what`` one
-    finding for people.
+    finding for people. ``packs`` are ids of those that a repair could not heal: the next backup puts
+    again what the newest point has in them.
     """
 
     seq: int
     level: int
     found_at: datetime
     what: str
+    packs: tuple[bytes, ...] = ()
 
     def warning(self, label: str) -> str:
         """What to tell of it, of the image called *label*."""

@@ -116,7 +116,10 @@ class SqliteCatalogue:
         row: dict[str, object] = {"tenant": tenant, "lineage": lineage}
         with self._database.writing() as db:
             db.execute(self._sql["take_back_damage"], row)
+            db.execute(self._sql["take_back_lost"], row)
             if damage is not None:
+                lost = [{**row, "pack": pack} for pack in damage.packs]
+                db.executemany(self._sql["note_lost"], lost)
                 row |= {"seq": damage.seq, "level": damage.level, "what": damage.what}
                 row["found_at"] = damage.found_at.isoformat()
                 db.execute(self._sql["note_damage"], row)
@@ -165,7 +168,7 @@ class SqliteCatalogue:
         self._ledger.clear()
         try:
             with self._database.writing() as db:
-                for table in ("points", "heads", "damage", "results", "holds"):
+                for table in ("points", "heads", "damage", "lost", "results", "holds"):
                     db.execute(self._sql[f"clear_{table}"])
         except DamagedCatalogueError:
             self.begin_anew()
@@ -208,8 +211,10 @@ def _row(point: PointInfo) -> dict[str, object]:
 
 
 def _damage(row: tuple[Any, ...]) -> Damage:
-    seq, level, found_at, what = row
-    return Damage(int(seq), int(level), datetime.fromisoformat(found_at), str(what))
+    seq, level, found_at, what, lost = row
+    packs = tuple(sorted(bytes.fromhex(one) for one in (lost or "").split(",")))
+    found = datetime.fromisoformat(found_at)
+    return Damage(int(seq), int(level), found, str(what), packs if lost else ())
 
 
 def _head(row: tuple[Any, ...]) -> Head:

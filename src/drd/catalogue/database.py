@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 from drd.errors import ConfigError, NotFoundError
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 HEADER_BYTES: Final = 100
 """Every database has as many (SQLite database file format, 1.3)."""
 PATIENCE_S: Final = 30
@@ -165,7 +165,7 @@ class Database:
             return
         if version == 1:
             self.open.execute(self.sql["from_1"])
-        elif version in (2, 3):  # since then there are more tables, and no other change
+        elif version in (2, 3, 4):  # since then there are more tables, and no other change
             pass
         elif tables := [name for (name,) in self.open.execute(self.sql["tables"])]:
             for name in tables:

@@ -93,7 +93,10 @@ DELETE FROM hold;
 ALTER TABLE point ADD COLUMN committed_here INTEGER NOT NULL DEFAULT 0;
 
 -- name: damage_of
-SELECT seq, level, found_at, what FROM damage WHERE tenant = :tenant AND lineage = :lineage;
+SELECT seq, level, found_at, what,
+    (SELECT group_concat(hex(pack)) FROM lost
+     WHERE lost.tenant = damage.tenant AND lost.lineage = damage.lineage)
+FROM damage WHERE tenant = :tenant AND lineage = :lineage;
 
 -- name: note_damage
 INSERT INTO damage (tenant, lineage, seq, level, found_at, what)
@@ -106,7 +109,19 @@ DELETE FROM damage WHERE tenant = :tenant AND lineage = :lineage;
 DELETE FROM damage;
 
 -- name: damages
-SELECT lineage, seq, level, found_at, what FROM damage WHERE tenant = :tenant;
+SELECT lineage, seq, level, found_at, what,
+    (SELECT group_concat(hex(pack)) FROM lost
+     WHERE lost.tenant = damage.tenant AND lost.lineage = damage.lineage)
+FROM damage WHERE tenant = :tenant;
+
+-- name: note_lost
+INSERT OR IGNORE INTO lost (tenant, lineage, pack) VALUES (:tenant, :lineage, :pack);
+
+-- name: take_back_lost
+DELETE FROM lost WHERE tenant = :tenant AND lineage = :lineage;
+
+-- name: clear_lost
+DELETE FROM lost;
 
 -- name: note_proven
 -- The newest of a lineage and a level stays, in whichever order they come.

@@ -38,6 +38,15 @@ CREATE TABLE IF NOT EXISTS damage (
     PRIMARY KEY (tenant, lineage)
 ) WITHOUT ROWID;
 
+-- name: lost
+-- Packs that a repair on this host could not heal: the next backup puts again what it needs of them.
+CREATE TABLE IF NOT EXISTS lost (
+    tenant    BLOB NOT NULL,
+    lineage   BLOB NOT NULL,
+    pack      BLOB NOT NULL,
+    PRIMARY KEY (tenant, lineage, pack)
+) WITHOUT ROWID;
+
 -- name: head
 -- Made from point in the transaction that changes it. points: full ones; 0 where all are partial.
 CREATE TABLE IF NOT EXISTS head (

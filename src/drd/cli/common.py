@@ -26,7 +26,7 @@ LISTS: Final[Mapping[str, tuple[str, ...]]] = {
     "ls": ("lineages",),
     "show": ("points",),
     "restore": ("points",),
-    "verify": ("findings", "points", "results"),
+    "verify": ("findings", "points", "results", "repairs"),
     "preview": ("decisions",),
     "prune": ("lineages",),
     "doctor": ("findings",),

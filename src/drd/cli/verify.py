@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from drd.wiring import House
     from drd.work.hidden import Hidden
     from drd.work.proving import Prover
+    from drd.work.repair import Repaired
     from drd.work.repository import Repository
     from drd.work.rotating import Rotation
     from drd.work.verify import Eyes, Proof
@@ -53,12 +54,18 @@ GONE_HINT = (
 )
 @click.option("--policy", default="", help="With --rotate: not the policy of the image's source.")
 @click.option(
+    "--repair",
+    is_flag=True,
+    help="Put damaged objects again, as they were: from older versions, or the source's snapshot.",
+)
+@click.option(
     "--no-record", is_flag=True, help="Do not write the result to the bucket as a signed object."
 )
 @verb
 def verify(call: Call, names: tuple[str, ...], **options: Any) -> Reply:
     """Prove that recovery points are there, whole, readable, or equal to their source."""
     from drd.cli.recording import DEFAULT_LEVEL, Wish  # noqa: PLC0415
+    from drd.cli.repairing import Repairing, refuse_repair, tell_repairs  # noqa: PLC0415
     from drd.model import Role  # noqa: PLC0415
     from drd.work import listing  # noqa: PLC0415
     from drd.work.hidden import Hidden  # noqa: PLC0415
@@ -66,6 +73,8 @@ def verify(call: Call, names: tuple[str, ...], **options: Any) -> Reply:
     level = None if options["level"] is None else int(options["level"])
     wish = Wish(level, rotate=options["rotate"], policy=options["policy"])
     wish.check(names)
+    if options["repair"]:
+        refuse_repair(wish)
     house = call.house(progress="verify")
     try:
         # Not through the cache: what is to be proven is what the bucket has.
@@ -80,9 +89,14 @@ def verify(call: Call, names: tuple[str, ...], **options: Any) -> Reply:
         chosen = _Chosen(repository, points, hidden, every=every).chosen(names, reply)
         look = _Look(house, repository, eyes, reply, record=not options["no_record"])
         proofs = look.at(chosen, wish)
+        repairs: list[Repaired] = []
+        if options["repair"]:
+            repairing = Repairing(house, repository, eyes, points=points, reply=reply)
+            proofs, repairs = repairing.of(proofs, lambda some: look.at(some, wish))
         proofs = [*_missed(hidden, names, DEFAULT_LEVEL if level is None else level), *proofs]
         _look_besides(repository, points, reply, named=bool(names), chosen=chosen)
         tell(reply, proofs)
+        tell_repairs(reply, repairs)
         reply.warnings = repository.warnings
         return reply
     finally:

@@ -38,13 +38,15 @@ class Span:
     """Neighbouring cells of one item: whole cells of the new snapshot, and of the base if any.
 
     ``first`` is a cell of the item; buffers are a whole number of cells; ``stored`` has the digest of
-    what the map restores, one per cell.
+    what the map restores, one per cell. Cells of ``again`` are put in whole though they be the same: what
+    the map restores them from is lost.
     """
 
     first: int
     new: Buffer
     base: Buffer | None
     stored: npt.NDArray[np.uint64]
+    again: Flags | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +141,13 @@ def _judge(span: Span, lens: Lens) -> _Verdict:
         trusted = _digests(span.base, base_filled, lens) == span.stored
         mismatched = int((~trusted).sum())
         differs = any_row(new != base)
+    if span.again is not None:
+        trusted &= ~span.again
     touched = any_row(_per_cell(differs, geometry))
     digest = _digests(span.new, filled & (touched | ~trusted), lens)
     changed = np.where(trusted, touched, digest != span.stored)
+    if span.again is not None:
+        changed |= span.again
     # Whole cells where the base cannot be trusted; else only the blocks that differ.
     chosen = np.repeat(changed & ~trusted, geometry.cell_blocks) | (
         differs & np.repeat(changed & trusted, geometry.cell_blocks)

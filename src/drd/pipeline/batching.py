@@ -19,11 +19,14 @@ BATCH_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Neighbouring cells of an item to look at: ``stored`` has what the map restores, per cell."""
+    """Neighbouring cells of an item to look at: ``stored`` has what the map restores, per cell, ``again``
+    which are to be put whatever is found (None: none).
+    """
 
     first: int
     stored: npt.NDArray[np.uint64]
     with_base: bool
+    again: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ def pieces(
     stored: npt.NDArray[np.uint64],
     compare: npt.NDArray[np.bool_],
     geometry: Geometry,
+    *,
+    again: npt.NDArray[np.bool_] | None = None,
 ) -> Iterator[Wanted]:
     """Cut ascending *cells* into stretches of neighbours that are read alike.
 
@@ -56,7 +61,8 @@ def pieces(
     starts = np.concatenate(([0], np.flatnonzero(breaks) + 1))
     ends = np.concatenate((starts[1:], [len(cells)]))
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        yield Wanted(int(cells[start]), stored[start:end], bool(compare[start]))
+        repeated = None if again is None else again[start:end]
+        yield Wanted(int(cells[start]), stored[start:end], bool(compare[start]), repeated)
 
 
 def read_spans(frozen: Frozen, wanted: Iterable[Wanted], geometry: Geometry) -> Iterator[Span]:
@@ -78,7 +84,7 @@ def read_spans(frozen: Frozen, wanted: Iterable[Wanted], geometry: Geometry) -> 
             if waiting[0].with_base:
                 continue
         one = waiting.popleft()
-        yield Span(one.first, new, buffer if request.base else None, one.stored)
+        yield Span(one.first, new, buffer if request.base else None, one.stored, one.again)
 
 
 def batches(

@@ -154,8 +154,8 @@ class Packer:
             self._take()
         if any(one.difference.frames for one in placed):
             ordinal, self._ordinal = self._ordinal, self._ordinal + 1
-            pack_id, salt = self._press.random(16), self._press.random(seal.SALT_BYTES)
-            job = self._press.transfers.submit(self._store, placed, ordinal, pack_id, salt)
+            pack_id = self._press.random(16)
+            job = self._press.transfers.submit(self._store, placed, ordinal, pack_id)
             self._under_way.append(job)
             return
         drawn, cell, digest = gather(placed, 0, FrameTable.empty(), self._geometry)
@@ -164,7 +164,7 @@ class Packer:
         last = placed[-1].cursor
         self._done.append(Packed(None, None, drawn, cell, digest, last, _root(placed)))
 
-    def _store(self, placed: list[Placed], ordinal: int, pack_id: bytes, salt: bytes) -> Packed:
+    def _store(self, placed: list[Placed], ordinal: int, pack_id: bytes) -> Packed:
         """Seal one pack, put it, and say what is in it. Runs in a thread of *transfers*.
 
         *placed* is emptied as soon as it is sealed: what is under way lies in memory once, not twice.
@@ -175,7 +175,9 @@ class Packer:
         key, commitment = packs.pack_secret(self._seal.epoch_key, scope, pack_id)
         table = _frame_table(frames, len(header))
         drawn, cell, digest = gather(placed, ordinal, table, self._geometry)
-        footer = self._footer(pack_id, salt, drawn=drawn, cell=cell, digest=digest)
+        footer = encode_footer(
+            self._seal, pack_id, Packed(None, None, drawn, cell, digest, 0, 0), self._geometry
+        )
         at = len(header) + sum(len(frame.stored) + seal.TAG_BYTES for frame in frames)
         end = at + len(footer)
         body = self._room(end + packs.TRAILER_BYTES)
@@ -212,24 +214,21 @@ class Packer:
             return Sealed(size)
         return room
 
-    def _footer(
-        self,
-        pack_id: bytes,
-        salt: bytes,
-        *,
-        drawn: Drawn,
-        cell: npt.NDArray[np.int64],
-        digest: npt.NDArray[np.uint64],
-    ) -> bytes:
-        """The sealed footer: what the run will say of this pack, its own ordinal as 0."""
-        frames = drawn.frames
-        own = FrameTable(
-            np.zeros_like(frames.pack), frames.frame, frames.offset, frames.stored, frames.plain
-        )
-        nameless = Drawn(own, drawn.first, drawn.count, drawn.zero, drawn.line)
-        order = SealOrder(self._seal.scope, self._seal.generation, self._seal.metadata_key, salt)
-        sections = encode_table_sections(parts(nameless, cell, digest, self._geometry))
-        return seal.seal_object(packs.FOOTER, order, pack_id, clear=b"", sections=sections)
+
+def encode_footer(seal_with: Seal, pack_id: bytes, own: Packed, geometry: Geometry) -> bytes:
+    """The sealed footer of a pack: what the run says of it alone, its ordinal as 0.
+
+    Its salt is the pack's id, as random as one drawn for it: so whoever knows what a pack held can put
+    together the very same bytes.
+    """
+    drawn, frames = own.drawn, own.drawn.frames
+    nameless = FrameTable(
+        np.zeros_like(frames.pack), frames.frame, frames.offset, frames.stored, frames.plain
+    )
+    shown = Drawn(nameless, drawn.first, drawn.count, drawn.zero, drawn.line)
+    order = SealOrder(seal_with.scope, seal_with.generation, seal_with.metadata_key, pack_id)
+    sections = encode_table_sections(parts(shown, own.cell, own.digest, geometry))
+    return seal.seal_object(packs.FOOTER, order, pack_id, clear=b"", sections=sections)
 
 
 def _frame_table(frames: Sequence[Frame], header_length: int) -> FrameTable:

@@ -375,6 +375,12 @@ class _Run:
         """Note that this host made the point. The point is there, whatever becomes of the note."""
         try:
             self.bench.catalogue.learn([replace(point_info(point), committed_here=True)])
+            scope = point.manifest.clear.scope
+            damage = self.bench.catalogue.damage_of(scope.tenant, scope.lineage)
+            if damage is not None and damage.packs:  # what it needs of them is put again now
+                self.bench.catalogue.note_damage(
+                    scope.tenant, scope.lineage, replace(damage, packs=())
+                )
         except DrdError as error:
             self.under.warnings.append(f"the point could not be noted on this host: {error}")
 

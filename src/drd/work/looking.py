@@ -24,13 +24,15 @@ from drd.work.layout import Stretch
 
 Cells = npt.NDArray[np.int64]
 Digests = npt.NDArray[np.uint64]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """What is looked at, and from where on.
 
-    ``stored`` gives the digests that the map has for a window (zeros when nothing is known).
+    ``stored`` gives the digests that the map has for a window (zeros when nothing is known), ``again``
+    its cells that are put again, because what the map restores them from is lost.
     ``resized_from`` is the size (bytes) that the map restores, None for a first point.
     """
 
@@ -41,6 +43,7 @@ class View:
     from_cell: int = 0
     sample_from: int = 0
     sample_cells: int = 0
+    again: Callable[[int], Flags] | None = None
 
 
 @dataclass(slots=True)
@@ -115,19 +118,39 @@ class Looker:
             window = self._view.stored(stretch.window)
             low = stretch.space - stretch.window * geometry.window_cells
             stored = window[low : low + stretch.cells]
-            mask, compare = self._choose(stretch, stored)
+            again = self._again(stretch, low)
+            mask, compare = self._choose(stretch, stored, again)
             own = np.flatnonzero(mask)
             own = own[own + stretch.first >= self._view.from_cell]
-            yield from pieces(own + stretch.first, stored[own], compare[own], geometry)
+            repeated = None if again is None else again[own]
+            yield from pieces(
+                own + stretch.first, stored[own], compare[own], geometry, again=repeated
+            )
+
+    def _again(self, stretch: Stretch, low: int) -> Flags | None:
+        """Which cells of a stretch are put again; those beyond the image's end are emptied anyhow."""
+        if self._view.again is None:
+            return None
+        again = self._view.again(stretch.window)[low : low + stretch.cells].copy()
+        again[
+            max(
+                0,
+                layout.cells_of(self._view.frozen.snapshot.size, self._lens.geometry)
+                - stretch.first,
+            ) :
+        ] = False
+        return again
 
     def _choose(
-        self, stretch: Stretch, stored: Digests
-    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        self, stretch: Stretch, stored: Digests, again: Flags | None
+    ) -> tuple[Flags, Flags]:
         """Which cells of a stretch to look at, and which of them to compare with the base."""
         view, geometry = self._view, self._lens.geometry
         filled = stored != 0
         mask = np.zeros(stretch.cells, np.bool_)
         self._mark_changed(stretch, filled, mask)
+        if again is not None:
+            mask |= again
         compare = np.full(stretch.cells, view.frozen.base is not None)
         size = view.frozen.snapshot.size
         beyond = max(0, layout.cells_of(size, geometry) - stretch.first)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NoReturn
+
+import numpy as np
+import numpy.typing as npt
 
 from drd.core import hybrid, pack
 from drd.core.cells import Lens
@@ -116,10 +119,21 @@ class Making:
             from_cell=head.number("cursor") if head and self.resumed else 0,
             sample_from=sample if isinstance(sample, int) else 0,
             sample_cells=knobs.sample_cells,
+            again=self._again(),
         )
         lens = Lens(IMAGE_GEOMETRY, self.digest_keys, self.item.item_id, knobs.frame_size)
         ahead = 3 * knobs.workers
         return Looker(view, lens, self.bench.cpu, level=knobs.zstd_level, ahead=ahead)
+
+    def _again(self) -> Callable[[int], npt.NDArray[np.bool_]] | None:
+        """Cells of a window, of which the map has blocks in packs that a repair could not heal."""
+        scope = self.keys.scope
+        known = self.bench.catalogue.damage_of(scope.tenant, scope.lineage)
+        if known is None or not known.packs or self.head is None:
+            return None
+        rows = self.map.rows().rows
+        lost = np.asarray([one.ordinal for one in rows if one.pack_id in known.packs], np.uint32)
+        return (lambda window: self.map.cells_in(window, lost)) if len(lost) else None
 
     def run(self) -> Point:
         """Look at everything, put what differs, commit."""

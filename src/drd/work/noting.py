@@ -47,7 +47,8 @@ def weigh(before: Damage | None, proofs: Sequence[Proven], *, now: datetime) -> 
         return None
     if proof is None:
         return before
-    return Damage(newest, level, now, f"{found[0].about}: {found[0].what}")
+    lost = before.packs if before is not None else ()
+    return Damage(newest, level, now, f"{found[0].about}: {found[0].what}", lost)
 
 
 def harm(proof: Proof) -> list[Finding]:

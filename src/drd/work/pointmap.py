@@ -78,6 +78,32 @@ class PointMap:
             )
         return painted.piece(holes=False)
 
+    def packs(self) -> frozenset[int]:
+        """Ordinals of the packs that some block of the map lies in: fewer than its tables reach, which
+        tell of what was painted over, too. Paints every window.
+        """
+        found: set[int] = set()
+        for window in self.windows(What.MAP):
+            found.update(self.window(window).frames.pack.tolist())
+        return frozenset(found)
+
+    def cells_in(self, window: int, packs: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+        """Which cells of *window* have blocks in one of *packs* (ordinals)."""
+        piece, per_cell = self.window(window), self.geometry.cell_blocks
+        found = np.zeros(self.geometry.window_cells, np.bool_)
+        data = ~piece.zero
+        first, line = piece.first[data].astype(np.int64), piece.line[data]
+        count = piece.count[data].astype(np.int64)
+        starts = piece.frames.starts(self.geometry.block)
+        for number in np.flatnonzero(np.isin(piece.frames.pack, packs)).tolist():
+            low = starts[number]
+            high = low + int(piece.frames.plain[number]) // self.geometry.block
+            begin, end = np.maximum(line, low), np.minimum(line + count, high)
+            for one in np.flatnonzero(begin < end).tolist():
+                at, past = (int(first[one] + edge[one] - line[one]) for edge in (begin, end))
+                found[at // per_cell : -(-past // per_cell)] = True
+        return found
+
     def items(self) -> dict[int, Item]:
         """All items that were not removed, by id."""
         shards = {one.number for one in self.references if one.kind is TableKind.ITEMS}

@@ -33,7 +33,7 @@ class Prover:
         name = f"{info.name}@{info.seq}"
         if self._level != SOURCE_LEVEL:
             return verify_objects(opened, self.round, point=name)
-        source, found = self._source_of(info)
+        source, found = self.source_of(info)
         return verify_source(opened, source, found, self.round, point=name)
 
     def cut_short(self, info: PointInfo) -> Iterator[Proof]:
@@ -46,7 +46,7 @@ class Prover:
             name = f"{info.name}@{info.seq}"
             yield Proof(name, self._level, 0, 0, findings, whole=False)
 
-    def _source_of(self, info: PointInfo) -> tuple[Source, Found]:
+    def source_of(self, info: PointInfo) -> tuple[Source, Found]:
         """The image that a point was made of; the source that had it then is asked first.
 
         Raises:

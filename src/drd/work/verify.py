@@ -217,15 +217,33 @@ def verify_objects(opened: OpenedPoint, now: Round, *, point: str) -> Proof:
     done = 0
     now.findings += _roll_findings(opened, now.rolls, point)
     results = ordered(eyes.transfers, look, due, ahead=eyes.ahead)
+    wrong: list[tuple[Needed, str]] = []
     for one, what in zip(due, results, strict=True):
         if what:
+            wrong.append((one, what))
             now.findings.append(Finding(point, one.key, what))
         done += one.size
         eyes.report(Progress("verify", done, total))
+    if any(one.row is not None for one, _ in wrong):
+        now.findings = _of_map(opened, wrong, now.findings)
     _try_own_slot(opened)
     now.count(lineage, wanted, due)
     whole = len(due) == len(wanted)
     return Proof(point, level, len(due), total if level else 0, now.take(), whole=whole)
+
+
+def _of_map(
+    opened: OpenedPoint, wrong: Sequence[tuple[Needed, str]], findings: list[Finding]
+) -> list[Finding]:
+    """*findings* without those about packs of which the point restores nothing any more: tables reach also
+    what was painted over, and a backup that put again what was in a lost pack paints over all of it.
+    """
+    try:
+        painted = opened.map.packs()
+    except IntegrityError:  # a table is damaged, too: nobody can tell
+        return findings
+    idle = {one.key for one, _ in wrong if one.row is not None and one.row.ordinal not in painted}
+    return [one for one in findings if one.about not in idle]
 
 
 def _try_own_slot(opened: OpenedPoint) -> None:

@@ -70,7 +70,7 @@ def told(world: World) -> list[str]:
 
 def test_each_backup_tells_of_damage_until_a_verify_finds_none() -> None:
     world = with_points(2)
-    pack = next(one.key for one in needed(world.opened(2)) if one.row is not None)
+    *_, pack = (one.key for one in needed(world.opened(2)) if one.row is not None)
     data = world.store.get(pack)
     looked(world, 1, 2)
     assert told(world) == []
