@@ -211,10 +211,14 @@ class Damage:
 
     def warning(self, label: str) -> str:
         """What to tell of it, of the image called *label*."""
+        ways = f"'drctl verify {label} --level {self.level}'"
+        what = (
+            "this backup puts again what it needs of them" if self.packs else "no backup heals it"
+        )
         return (
             f"verify found damage on {self.found_at:%Y-%m-%dT%H:%M:%SZ} ({self.what}): points that use it "
-            f"may not restore, and no backup heals it ('drctl verify {label} --level {self.level}' looks "
-            "again; docs/exit-codes.md, code 11, has the ways out)"
+            f"may not restore, and {what} ({ways} looks again, and with --repair heals what it can; "
+            "docs/exit-codes.md, code 11)"
         )
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from drd.wiring import open_house
+from tests.e2e.cloud import Cloud
 from tests.e2e.site import MIB, Site, digest, scatter
 from tests.e2e.test_damage import HOW, flip
 
@@ -100,3 +103,37 @@ def test_healed_in_part_is_3(site: Site) -> None:
 def test_it_does_not_go_with_turns_or_the_source(site: Site) -> None:
     for more in (["--rotate"], ["--level", "4"]):
         assert site.run("verify", "--repair", *more).code == 2
+
+
+def test_of_a_real_image_in_a_bucket_with_versions(cloud: Cloud) -> None:
+    """Packs of the newest content come back from the image's snapshot, while the image goes on changing."""
+    cloud.make(8 * MIB, 5 * MIB)
+    cloud.backup()
+    cloud.write([(0, b"second" * 700)])
+    cloud.backup()
+    seen = {2: cloud.digest()}
+    with closing(open_house(str(cloud.config))) as house:
+        store = house.store(cached=False)
+        first, *others = sorted(store.list("p/"), key=lambda one: one.modified_at)[:5]
+        good = {one.key: store.get(one.key) for one in (first, *others)}
+        for one in others[:2]:
+            store.delete(one.key, version=one.version)
+        store.delete(others[2].key, version=others[2].version)
+        store.put(others[2].key, b"garbage")
+        cloud.write([(4 * MIB, b"since" * 700)])  # the snapshot knows nothing of it
+        answer = cloud.run("verify", "--all", "--repair", "--level", "2")
+        assert answer.code == 0, answer.text
+        assert [one["how"] for one in answer.reply["repairs"]] == ["recreated"] * 3
+        assert {key: store.get(key) for key in good} == good
+        assert len(store.versions(others[2].key)) == 2, "nothing was taken away"
+        assert restored(cloud, f"{cloud.label}@2") == seen[2]
+        store.delete(first.key, version=first.version)
+        answer = cloud.run("verify", "--all", "--repair", "--level", "2")
+        assert answer.code == 11, answer.text
+        assert not store.versions(first.key)
+    lost = {one["point"] for one in answer.reply["repairs"][0]["ranges"]}
+    assert lost == {f"{cloud.label}@1", f"{cloud.label}@2"}
+    cloud.backup()
+    assert cloud.run("verify", "--level", "2").code == 0
+    assert restored(cloud, cloud.label) == cloud.digest()
+    assert cloud.run("verify", "--level", "4").code == 0
