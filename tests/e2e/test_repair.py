@@ -107,32 +107,39 @@ def test_it_does_not_go_with_turns_or_the_source(site: Site) -> None:
 
 def test_of_a_real_image_in_a_bucket_with_versions(cloud: Cloud) -> None:
     """Packs of the newest content come back from the image's snapshot, while the image goes on changing."""
-    cloud.make(8 * MIB, 5 * MIB)
+    cloud.make(24 * MIB, 18 * MIB)  # a pack for each 4 MiB
     cloud.backup()
-    cloud.write([(0, b"second" * 700)])
+    cloud.write([(22 * MIB, b"second" * 700)])
     cloud.backup()
-    seen = {2: cloud.digest()}
+    second = cloud.digest()
     with closing(open_house(str(cloud.config))) as house:
         store = house.store(cached=False)
-        first, *others = sorted(store.list("p/"), key=lambda one: one.modified_at)[:5]
-        good = {one.key: store.get(one.key) for one in (first, *others)}
-        for one in others[:2]:
+        listed = list(store.list("p/"))
+        good = {one.key: store.get(one.key) for one in listed}
+        for one in listed[:3]:
             store.delete(one.key, version=one.version)
-        store.delete(others[2].key, version=others[2].version)
-        store.put(others[2].key, b"garbage")
-        cloud.write([(4 * MIB, b"since" * 700)])  # the snapshot knows nothing of it
+        store.put(listed[0].key, b"garbage")
+        cloud.write([(9 * MIB, b"since" * 700)])  # the snapshot knows nothing of it
         answer = cloud.run("verify", "--all", "--repair", "--level", "2")
         assert answer.code == 0, answer.text
         assert [one["how"] for one in answer.reply["repairs"]] == ["recreated"] * 3
         assert {key: store.get(key) for key in good} == good
-        assert len(store.versions(others[2].key)) == 2, "nothing was taken away"
-        assert restored(cloud, f"{cloud.label}@2") == seen[2]
-        store.delete(first.key, version=first.version)
+        assert len(store.versions(listed[0].key)) == 2, "nothing was taken away"
+        assert restored(cloud, f"{cloud.label}@2") == second
+        cloud.backup()
+        for one in (one for key in good for one in store.versions(key)):
+            store.delete(one.key, version=one.version)
         answer = cloud.run("verify", "--all", "--repair", "--level", "2")
-        assert answer.code == 11, answer.text
-        assert not store.versions(first.key)
-    lost = {one["point"] for one in answer.reply["repairs"][0]["ranges"]}
-    assert lost == {f"{cloud.label}@1", f"{cloud.label}@2"}
+        assert answer.code == 3, answer.text
+        (lost,) = (one for one in answer.reply["repairs"] if one["how"] == "none")
+        assert {key for key in good if store.versions(key)} == good.keys() - {lost["object"]}
+    ranges = [one for one in lost["ranges"] if one["point"] == f"{cloud.label}@3"]
+    assert lost["points"] == [f"{cloud.label}@{seq}" for seq in (1, 2, 3)]
+    changed = (9 * MIB, 9 * MIB + 4096)
+    assert [(one["offset"], one["length"]) for one in ranges] == [
+        (8 * MIB, MIB),
+        (changed[1], 3 * MIB - 4096),
+    ], "what was written since is in a pack of its own"
     cloud.backup()
     assert cloud.run("verify", "--level", "2").code == 0
     assert restored(cloud, cloud.label) == cloud.digest()
