@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from queue import SimpleQueue
 
 from drd.daemon.happenings import Tick
@@ -27,7 +27,7 @@ def test_a_later_wish_takes_the_place_of_the_one_before() -> None:
     queue: SimpleQueue[Tick] = SimpleQueue()
     waker = Waker()
     with waker.running(queue.put):
-        waker.wake(datetime.max.replace(tzinfo=UTC) - timedelta(days=1))
+        waker.wake(datetime(2100, 1, 1, tzinfo=UTC))
         waker.wake(PAST)
         queue.get(timeout=PATIENCE_S)
     assert queue.empty()
