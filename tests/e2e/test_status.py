@@ -366,7 +366,7 @@ def test_a_name_that_is_none_names_the_nearest(site: Site) -> None:
 def test_what_a_daemon_does_is_what_status_and_logs_tell(site: Site, tmp_path: Path) -> None:
     site.image("a.img")
     with running(site.config, tmp_path / "log") as drd:
-        (done,) = drd.wait_for("run_done")
+        (done,) = drd.wait_for("run_done", kind="backup")
         assert drd.stop() == 0
     (row,) = site.run("status").reply["lineages"]
     assert (row["name"], row["state"], row["points"]) == ("disks/a.img", "ok", 1)
