@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from queue import SimpleQueue
@@ -82,3 +84,63 @@ def test_where_no_file_can_be_opened_a_run_fails_and_nothing_stays_open() -> Non
                 assert _end(heard) == Ended("again", 1)
     finally:
         nursery.close()
+
+
+def test_a_group_that_is_told_to_end_leaves_the_mother_to_the_daemon() -> None:
+    heard: SimpleQueue[Line | Ended | NurseryGone] = SimpleQueue()
+    nursery = Nursery(heard.put, dict(os.environ))
+    try:
+        nursery.start("00", ())  # it waits for its job; by then its mother has imported everything
+        while not (children := _children(nursery.pid)):
+            assert heard.empty()
+        for pid in (nursery.pid, *children):
+            os.kill(pid, signal.SIGTERM)
+        nursery.kill("00")
+        assert heard.get(timeout=30) == Ended("00", -signal.SIGKILL)
+    finally:
+        nursery.close()
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_mother_that_hangs_dies_when_its_child_is_to_be_killed_again() -> None:
+    heard: SimpleQueue[Line | Ended | NurseryGone] = SimpleQueue()
+    nursery = Nursery(heard.put, dict(os.environ))
+    try:
+        os.kill(nursery.pid, signal.SIGSTOP)
+        nursery.start("00", ())
+        nursery.kill("00")
+        nursery.kill("00")
+        assert heard.get(timeout=30) == NurseryGone(-signal.SIGKILL)
+        assert heard.get(timeout=30) == Ended("00", -signal.SIGKILL)
+    finally:
+        nursery.close()
+
+
+NO_THREAD = """
+import os, resource
+from queue import SimpleQueue
+from drd.daemon.nursery import Nursery
+heard = SimpleQueue()
+nursery = Nursery(heard.put, dict(os.environ))
+now, most = resource.getrlimit(resource.RLIMIT_AS)
+taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken + (1 << 20), most))
+nursery.start("00", ({}, {"job": "none"}))
+first = heard.get(timeout=30)
+resource.setrlimit(resource.RLIMIT_AS, (now, most))
+nursery.start("01", ())
+nursery.kill("01")
+second = heard.get(timeout=30)
+print(first.run, first.status, second.run, second.status)
+nursery.close()
+"""
+
+
+def test_where_no_thread_can_be_started_a_run_fails_and_the_next_begins() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NO_THREAD], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.split() == ["00", str(os.EX_OSERR), "01", str(-signal.SIGKILL)], done.stderr

@@ -280,6 +280,8 @@ def test_a_wrong_value_is_named_with_its_line(load: Load, old: str, new: str, to
         ("[pack]\nworkers = 0", "greater than or equal to 1"),
         ('[policy.gold]\nevery = "1 hour"', "is no duration"),
         ('[policy.gold]\nevery = "0h"', "greater than 0"),
+        ('[policy.gold]\nrpo = "5219w"', "is too long: at most a century, 5217w"),
+        ("[prune]\ngrace = 99999999999999999999", "is too long"),
         ("[policy.gold]\nevery = -60", "greater than 0"),
         ("[policy.gold.keep]\ndayly = 1", "policy.gold.keep.dayly is an unknown key"),
         ("[policy.gold.keep]\ndaily = -2", "greater than or equal to -1"),

@@ -24,6 +24,8 @@ _SIZE_UNITS: Final[Mapping[str, int]] = {"KiB": KIB, "MiB": MIB, "GiB": 1024 * M
 
 _DURATION: Final = re.compile(r"([0-9]{1,9}) ?(s|m|h|d|w)")
 _SECONDS: Final[Mapping[str, int]] = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+LONGEST: Final = 36525 * 86400
+"""Seconds of a century: a moment so far from now is still one that a datetime can hold."""
 
 _WINDOW: Final = re.compile(r"((?:[01][0-9]|2[0-3]):[0-5][0-9])-((?:[01][0-9]|2[0-3]):[0-5][0-9])")
 PORTS: Final = 1 << 16
@@ -51,6 +53,13 @@ def parse_duration(value: object) -> object:
     if match is None:
         raise ValueError('is no duration: write "30s", "15m", "4h", "10d" or "2w"')
     return int(match[1]) * _SECONDS[match[2]]
+
+
+def not_too_long(seconds: int) -> int:
+    """Refuse what no calendar holds."""
+    if seconds > LONGEST:
+        raise ValueError(f"is too long: at most a century, {LONGEST // _SECONDS['w']}w")
+    return seconds
 
 
 def parse_cron(value: str) -> str:
@@ -182,7 +191,9 @@ def parse_endpoint(value: str) -> str:
 
 
 Size = Annotated[int, BeforeValidator(parse_size)]
-Duration = Annotated[int, Field(gt=0), BeforeValidator(parse_duration)]
+Duration = Annotated[
+    int, Field(gt=0), BeforeValidator(parse_duration), AfterValidator(not_too_long)
+]
 Rate = Annotated[int, BeforeValidator(parse_size)]
 Zone = Annotated[str, AfterValidator(parse_zone)]
 Listen = Annotated[str, AfterValidator(parse_listen)]

@@ -76,6 +76,12 @@ def main() -> NoReturn:
         click.echo(f"error: {error}", err=True)
         click.echo(f"       {error.hint or error.next_step}", err=True)
         code = error.exit_code
+    except RuntimeError as error:  # threading has no class of its own for it
+        if "start new thread" not in str(error):
+            raise
+        click.echo("error: this host lets drd start no more threads", err=True)
+        click.echo("       look at its limits for drd: processes (TasksMax), memory", err=True)
+        code = 1
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -79,6 +79,11 @@ class Board:
         self.last = dict(self.diary.last_runs(BACKUP))
         self.load_heads()
 
+    def note_all(self) -> None:
+        """Write down all that a file that was begun anew does not know, and read what it does."""
+        self.diary.note_images(self.images.values())
+        self.load_heads()
+
     def load_heads(self) -> None:
         """Read the newest points: of an image with several lineages the one committed last."""
         before = self.heads

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from drd.core.lines import decode, encode
 from drd.daemon.happenings import Asked
@@ -17,12 +18,16 @@ from drd.errors import ConfigError, DrdError
 from drd.model import Json
 from drd.wiring.asking import ANSWER_S, MAX_QUESTION, NAME, address_in
 
+AGAIN_S: Final = 1.0
+"""How long not to listen when it cannot be done."""
+
 
 class Control:
     """Listens in *folder*, and gives every question to *put*."""
 
     def __init__(self, folder: Path, put: Callable[[Asked], None]) -> None:
         self._put = put
+        self._closing = threading.Event()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             with address_in(folder) as address:
@@ -41,6 +46,7 @@ class Control:
 
     def close(self) -> None:
         """Stop listening."""
+        self._closing.set()
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -50,8 +56,13 @@ class Control:
             try:
                 asking, _ = self._socket.accept()
             except OSError:
-                return  # closed
-            threading.Thread(target=self._hear, args=(asking,), daemon=True).start()
+                if self._closing.wait(AGAIN_S):
+                    return
+                continue  # no file is free for it, or who asked went away: others will ask again
+            try:
+                threading.Thread(target=self._hear, args=(asking,), daemon=True).start()
+            except RuntimeError:  # no thread is free for it
+                asking.close()
 
     def _hear(self, asking: socket.socket) -> None:
         with asking, suppress(OSError):

@@ -10,10 +10,11 @@ import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, cast
 
 import structlog
 
+from drd.daemon.spool import LOST, Spool
 from drd.model import Json
 
 NAMES: Final = frozenset({"image", "renamed_from", "source"})
@@ -40,8 +41,9 @@ EVENTS: Final[Mapping[str, Event]] = {
     "config_reloaded": Event("info", "SIGHUP: the new configuration is in force"),
     "config_refused": Event(
         "error",
-        "SIGHUP: the new configuration is wrong; the old one stays in force",
-        "correct what `message` names (drctl check-config), and reload again",
+        "SIGHUP: the new configuration is wrong, or moves state_dir or repository.url; the old one "
+        "stays in force",
+        "correct what `message` names (drctl check-config), and reload again; or restart",
     ),
     "config_warning": Event(
         "warning", "the configuration is right, and probably not meant", "read it"
@@ -111,6 +113,11 @@ EVENTS: Final[Mapping[str, Event]] = {
         "the metrics cannot be written to `[daemon] textfile`; the daemon goes on without",
         "let its user write there",
     ),
+    "log_lost": Event(
+        "warning",
+        "so many `lines` of this log could not be written: nobody took them, or a disk was full",
+        "look at what reads the log; drctl logs NAME has the runs",
+    ),
     "asked": Event("info", "somebody asked on the control socket"),
 }
 
@@ -124,7 +131,8 @@ class Log:
         names: whether names of images may stand in it.
     """
 
-    def __init__(self, out: TextIO, *, as_json: bool, names: bool = True) -> None:
+    def __init__(self, out: TextIO | Spool, *, as_json: bool, names: bool = True) -> None:
+        self._spool = out if isinstance(out, Spool) else None
         self._names = names
         renderer: Any = (
             structlog.processors.JSONRenderer(ensure_ascii=False)
@@ -132,7 +140,7 @@ class Log:
             else structlog.dev.ConsoleRenderer(colors=out.isatty())
         )
         self._log = structlog.wrap_logger(
-            structlog.PrintLogger(out),
+            structlog.PrintLogger(cast("TextIO", out)),
             processors=[
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -148,6 +156,9 @@ class Log:
         A line that cannot be written (a full disk, a reader that went away) is lost: no backup is.
         """
         hidden = frozenset() if self._names else _hidden(event)
+        spool = self._spool
+        if spool is not None and spool.has_room() and (lost := spool.take_lost()):
+            self.say(LOST, lines=lost)
         kept = {
             name: value
             for name, value in fields.items()

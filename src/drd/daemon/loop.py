@@ -24,6 +24,7 @@ from drd.daemon.happenings import Asked, Ended, Happening, Line, NurseryGone, Si
 from drd.daemon.log import Log
 from drd.daemon.notify import Notifier
 from drd.daemon.nursery import Workers
+from drd.daemon.restart import later
 from drd.daemon.running import BACKUP, Running
 from drd.daemon.shares import Shares
 from drd.daemon.telling import say_begin, say_change, say_end, say_unseen
@@ -57,7 +58,8 @@ class Loaded:
 @dataclass(frozen=True, slots=True)
 class Desk:
     """With what the loop works. ``timer`` gives seconds that only grow; ``wake`` asks for a tick at a
-    time, in place of what was asked before; ``load`` reads the configuration again (``ConfigError``).
+    time, in place of what was asked before; ``load`` reads the configuration again (``ConfigError``);
+    ``ours`` raises one when the state folder is another one than at the start.
     """
 
     now: Callable[[], datetime]
@@ -71,6 +73,7 @@ class Desk:
     wake: Callable[[datetime], None]
     load: Callable[[], Loaded]
     view: View
+    ours: Callable[[], None] = lambda: None
 
 
 class Loop:
@@ -80,6 +83,7 @@ class Loop:
         self.queue = queue
         self._desk = desk
         self._loaded = loaded
+        self._first = loaded.config  # what was opened with it stays open
         self.board = Board(loaded.config, desk.diary, desk.newest)
         self.running: dict[str, Running] = {}
         self.agenda = Agenda(self.board)
@@ -93,6 +97,7 @@ class Loop:
         self._stop_by: float | None = None
         self._over = False
         self._blind = False
+        self._noted = False
 
     @property
     def config(self) -> Config:
@@ -150,6 +155,7 @@ class Loop:
         )
 
     def _tick(self) -> None:
+        self._desk.ours()
         at, now = self._desk.timer(), self._desk.now()
         self._ticked_at = at
         self._look_at_clock(now)
@@ -158,7 +164,7 @@ class Loop:
             if self._stop_by is None:
                 self._begin_chores(now)
                 self._begin_due(now)
-            self._desk.diary.note_tick(now)
+            self._note_tick(now)
         except ConfigError as error:
             self._go_blind(error)
         else:
@@ -184,6 +190,24 @@ class Loop:
                 self._go_blind(error)
             took = self._desk.timer() - at
             self._show_every = max(SHOW_S, took / SHOW_SHARE)
+
+    def _note_tick(self, now: datetime) -> None:
+        """Say that the daemon lives, and all that the file should hold when it is another, or was full.
+
+        A file that was removed, or put aside as damaged, is begun anew by whoever comes first, and knows no
+        image. While its disk was full ends of runs were not written.
+        """
+        diary = self._desk.diary
+        if self._blind:
+            for left in diary.running():
+                if left.run not in self.running:
+                    told = "how it ended could not be written down"
+                    diary.end_run(replace(left, outcome=Outcome.STOPPED, message=told), None)
+        if self._noted and diary.last_tick() is None:
+            self.board.note_all()
+            self._chores.forget_times()
+        diary.note_tick(now)
+        self._noted = True
 
     def _go_blind(self, error: ConfigError) -> None:
         """The catalogue cannot be used now: say so once, and try again with each tick."""
@@ -213,7 +237,8 @@ class Loop:
     def _kill_what_does_not_move(self) -> None:
         limit = self.config.daemon.stall_after
         for run, one in self.running.items():
-            if not one.stalled and self._desk.timer() - one.moved_at > limit:
+            still_s = self._desk.timer() - one.moved_at
+            if still_s > (2 * limit if one.stalled else limit):  # told again: its mother hangs, too
                 one.stalled = True
                 self._desk.workers.kill(run)
 
@@ -436,6 +461,7 @@ class Loop:
         self._desk.notifier.tell(RELOADING="1", MONOTONIC_USEC=str(int(self._desk.timer() * 1e6)))
         try:
             loaded = self._desk.load()
+            waits = later(self._first, loaded.config)
         except ConfigError as error:
             self._desk.view.config_refused = True
             self._desk.log.say("config_refused", message=str(error), hint=error.hint)
@@ -447,7 +473,7 @@ class Loop:
             self.agenda.forget()
             self._desk.view.config_refused = False
             self._desk.log.say("config_reloaded")
-            for warning in loaded.warnings:
+            for warning in (*waits, *loaded.warnings):
                 self._desk.log.say("config_warning", message=warning)
             with self._blindly():
                 for change in self.board.drop_sources(self._desk.now()):

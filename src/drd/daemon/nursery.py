@@ -47,7 +47,7 @@ class Workers(Protocol):
         ...
 
     def kill(self, run: str) -> None:
-        """End a worker at once."""
+        """End a worker at once; asked again, by whatever means it takes."""
         ...
 
 
@@ -86,8 +86,15 @@ class Nursery:
             self._mother = subprocess.Popen(  # noqa: S603 - a fixed command
                 COMMAND, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=self._environment
             )
+        listener = threading.Thread(target=self._listen, args=(ours, self._mother), daemon=True)
+        try:
+            listener.start()
+        except RuntimeError:
+            self._mother.kill()
+            self._mother.wait()
+            ours.close()
+            raise
         self._socket = ours
-        threading.Thread(target=self._listen, args=(ours, self._mother), daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -96,20 +103,32 @@ class Nursery:
 
     def start(self, run: str, first: tuple[Mapping[str, Json], ...]) -> None:
         """See :class:`Workers`. A mother that died meanwhile is replaced before. Where there is no room for
-        another process, or no more files can be opened, this run has failed, and nothing else.
+        another process or thread, or no more files can be opened, this run has failed, and nothing else.
         """
         try:
             child, out_read = self._bear(run)
-        except OSError:
-            with self._lock:
-                self._children.pop(run, None)
-            self._put(Ended(run, UNBORN))
+        except (OSError, RuntimeError):  # RuntimeError: threading, where none can be started
+            self._lose(run)
             return
-        threading.Thread(target=self._read, args=(run, child, out_read), daemon=True).start()
+        try:
+            threading.Thread(target=self._read, args=(run, child, out_read), daemon=True).start()
+        except RuntimeError:
+            os.close(out_read)
+            os.close(child.to)  # a worker that hears of no job ends
+            self._lose(run)
+            return
         for one in first:
             child.lines.put(encode(one))
         # A thread of its own: a pipe holds little, a worker that hangs takes nothing, the loop never waits.
-        threading.Thread(target=_speak, args=(child,), daemon=True).start()
+        try:
+            threading.Thread(target=_speak, args=(child,), daemon=True).start()
+        except RuntimeError:
+            os.close(child.to)
+
+    def _lose(self, run: str) -> None:
+        with self._lock:
+            self._children.pop(run, None)
+        self._put(Ended(run, UNBORN))
 
     def _bear(self, run: str) -> tuple[_Child, int]:
         """A child, and the end of the pipe on which it speaks; where that fails nothing stays open."""
@@ -144,9 +163,11 @@ class Nursery:
             child.lines.put(encode(said))
 
     def kill(self, run: str) -> None:
-        """See :class:`Workers`."""
+        """See :class:`Workers`. A mother that did not tell of its end until it is asked again dies, too."""
         child = self._children.get(run)
         if child is not None:
+            if child.killed and child.status is None:
+                child.mother.kill()
             child.killed = True
             if child.pid is not None and child.status is None:
                 with suppress(ProcessLookupError):
@@ -183,7 +204,8 @@ class Nursery:
                 else:
                     child.pid = number(said, "pid")
                     if child.killed:
-                        self.kill(text(said, "run"))
+                        with suppress(ProcessLookupError):
+                            os.kill(child.pid, SIGKILL)
         status = mother.wait()
         if self._closing:
             return

@@ -23,6 +23,7 @@ from drd.daemon.notify import Notifier
 from drd.daemon.nursery import Nursery
 from drd.daemon.seen import Seen
 from drd.daemon.serving import Metrics, MetricsServer
+from drd.daemon.spool import Spool
 from drd.daemon.view import View
 from drd.daemon.waking import Waker
 from drd.errors import ConfigError, RefusedError
@@ -50,10 +51,12 @@ def serve(given: str | None) -> None:
     loaded = Loaded(*load(path))
     config = loaded.config
     with ExitStack() as stack:
-        stack.enter_context(_alone(config.state_dir))
+        ours = stack.enter_context(_alone(config.state_dir))
         house = House(config)
         stack.callback(house.close)
-        log = _make_log(loaded)
+        spool = Spool(sys.stdout.fileno())
+        stack.callback(spool.close)
+        log = _make_log(loaded, spool)
         for warning in loaded.warnings:
             log.say("config_warning", message=warning)
         clock, queue = Waker(), SimpleQueue[Happening]()
@@ -74,6 +77,7 @@ def serve(given: str | None) -> None:
             wake=clock.wake,
             load=lambda: Loaded(*load(path)),
             view=View(_shower(metrics, config, log), house.proofs, house.tenant),
+            ours=ours,
         )
         loop = Loop(desk, loaded, queue)
         loop.start()
@@ -122,8 +126,8 @@ def _signals(put: Put) -> Iterator[None]:
 
 
 @contextmanager
-def _alone(state: Path) -> Iterator[None]:
-    """Hold the lock of a state folder.
+def _alone(state: Path) -> Iterator[Callable[[], None]]:
+    """Hold the lock of a state folder; what it gives raises when the folder is not that one any more.
 
     Raises:
         RefusedError: another daemon holds it.
@@ -134,14 +138,12 @@ def _alone(state: Path) -> Iterator[None]:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise ConfigError(
-            f"the state folder cannot be used: {error.strerror}",
-            about=str(state),
-            hint="give the user that drd runs as a state_dir with room that it may write to",
-        ) from error
+        raise _unusable(state, error) from error
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         except BlockingIOError as error:
             holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
             raise RefusedError(
@@ -150,14 +152,42 @@ def _alone(state: Path) -> Iterator[None]:
                 hint="stop it, or give this one a state_dir of its own; several nodes share work "
                 'through lease = "rados", each with its own folder',
             ) from error
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-        yield
+        except OSError as error:
+            raise _unusable(state, error) from error
+        yield lambda: _check_ours(file, fd)
     finally:
         os.close(fd)
 
 
-def _make_log(loaded: Loaded) -> Log:
+def _unusable(state: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"the state folder cannot be used: {error.strerror}",
+        about=str(state),
+        hint="give the user that drd runs as a state_dir with room that it may write to",
+    )
+
+
+def _check_ours(file: Path, fd: int) -> None:
+    """That the lock *fd* still is *file*: whoever comes now would take another one, and begin beside us.
+
+    Raises:
+        ConfigError: it was removed or replaced.
+    """
+    try:
+        same = os.path.samestat(file.lstat(), os.fstat(fd))
+    except (FileNotFoundError, NotADirectoryError):
+        same = False
+    except OSError:  # a disk that does not answer now is the same one
+        return
+    if not same:
+        raise ConfigError(
+            "the state folder was removed, or another one took its place, while drd worked in it",
+            about=str(file.parent),
+            hint="start drd again: it learns from the bucket what was there",
+        )
+
+
+def _make_log(loaded: Loaded, spool: Spool) -> Log:
     daemon = loaded.config.daemon
-    as_json = daemon.log == "json" or (daemon.log == "auto" and not sys.stdout.isatty())
-    return Log(sys.stdout, as_json=as_json, names=daemon.log_names)
+    as_json = daemon.log == "json" or (daemon.log == "auto" and not spool.isatty())
+    return Log(spool, as_json=as_json, names=daemon.log_names)

@@ -47,6 +47,8 @@ def main() -> NoReturn:
     """Be a mother, or a worker; see the module."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon decides what ends
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # A whole group or cgroup is often told to end: runs commit what they have when the daemon says so.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     warm()
     gc.freeze()  # what was imported is never collected, and shared by all children
     if stat.S_ISSOCK(os.fstat(0).st_mode):
