@@ -36,13 +36,13 @@ def site(tmp_path: Path) -> Site:
 
 
 @pytest.fixture
-def guarded(tmp_path: Path, breakable: Lab) -> Iterator[Cloud]:
+def guarded(tmp_path: Path, fragile: Lab) -> Iterator[Cloud]:
     """An image of a real pool, a bucket of MinIO and a policy, with short patience; servers may break."""
-    made = Cloud(tmp_path / "site", breakable, op_timeout_s=2.0, patience_s=2.0, policy="gold")
+    made = Cloud(tmp_path / "site", fragile, op_timeout_s=2.0, patience_s=2.0, policy="gold")
     made.configure(extra=POLICY.format(every="1h"))
     answer = made.run("init")
     assert answer.code == 0, answer.text
     yield made
-    breakable.ceph.resume()
-    breakable.minio.server.resume()
-    breakable.start_minio()
+    fragile.ceph.resume()
+    fragile.minio.server.resume()
+    fragile.start_minio()

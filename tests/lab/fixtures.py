@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,22 @@ def breakable(request: pytest.FixtureRequest) -> Iterator[Lab]:
         own.start_minio()
         yield own
         return
+    with _another() as own:
+        yield own
+
+
+@pytest.fixture(scope="module")
+def fragile() -> Iterator[Lab]:
+    """Ceph and MinIO for one file alone: what is done to them, such as filling disks, has time to show
+    its effects elsewhere after the test.
+    """
+    with _another() as own:
+        yield own
+
+
+@contextmanager
+def _another() -> Iterator[Lab]:
+    """A lab beside the session's."""
     base = os.environ.get("TMPDIR", "/var/tmp")  # noqa: S108 - mkdtemp makes a private one in it
     own = Lab(Path(tempfile.mkdtemp(prefix="drdlab-", dir=base)))
     command = [sys.executable, "-m", "lab", "guard", str(own.folder)]
