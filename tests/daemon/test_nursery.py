@@ -64,6 +64,15 @@ def test_a_job_that_is_unknown_to_a_worker_ends_and_says_so() -> None:
         nursery.close()
 
 
+def _room_for(pid: int, more: int) -> int:
+    """The limit under which a process can open just so many *more* files: it counts numbers, not files."""
+    number = 0
+    while more or Path(f"/proc/{pid}/fd/{number}").is_symlink():
+        more -= not Path(f"/proc/{pid}/fd/{number}").is_symlink()
+        number += 1
+    return number
+
+
 def test_where_no_file_can_be_opened_a_run_fails_and_nothing_stays_open() -> None:
     """The daemon's own limit first, then its mother's of workers; both go on as soon as there is room."""
     heard: SimpleQueue[Line | Ended | NurseryGone] = SimpleQueue()
@@ -72,10 +81,10 @@ def test_where_no_file_can_be_opened_a_run_fails_and_nothing_stays_open() -> Non
         nursery.start("first", ({}, {"job": "none"}))
         assert _end(heard) == Ended("first", 1)
         for pid in (os.getpid(), nursery.pid):
-            before = _files(pid)
             limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
             for room in (1, 2):  # for less than both pipes
-                resource.prlimit(pid, resource.RLIMIT_NOFILE, (before + room - 1, limits[1]))
+                most = _room_for(pid, room - 1)
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, limits[1]))
                 nursery.start(f"{pid} {room}", ({}, {"job": "none"}))
                 ended = _end(heard)
                 resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
