@@ -46,10 +46,6 @@ def _end(queue: SimpleQueue[Line | Ended | NurseryGone]) -> Ended | NurseryGone:
     return heard
 
 
-def _files(pid: int) -> int:
-    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
-
-
 def test_a_job_that_is_unknown_to_a_worker_ends_and_says_so() -> None:
     """As one may be that another version of drd asks for."""
     heard: SimpleQueue[Line | Ended | NurseryGone] = SimpleQueue()
