@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.date import DateTrigger
+from apscheduler.triggers.interval import IntervalTrigger
 
 from drd.daemon.happenings import Tick
 
 Put = Callable[[Tick], None]
+
+NEVER: Final = timedelta(days=36500)
+"""So long after a wake-up the next one would come if nobody asked for one: a century."""
 
 
 class Waker:
@@ -27,6 +31,11 @@ class Waker:
     def running(self, put: Put) -> Iterator[None]:
         """Wake with *put* while the context lasts."""
         self._put = put
+        # One job that stays, and is moved: a job that is over is removed after it ran, which fails in
+        # APScheduler's own thread when the shutdown comes between the two.
+        self._scheduler.add_job(
+            self._tick, IntervalTrigger(days=NEVER.days), id="tick", next_run_time=None
+        )
         self._scheduler.start()
         try:
             yield
@@ -35,9 +44,7 @@ class Waker:
 
     def wake(self, at: datetime) -> None:
         """Put a tick at *at*, in place of what was asked for before."""
-        self._scheduler.add_job(
-            self._tick, DateTrigger(at), id="tick", replace_existing=True, misfire_grace_time=None
-        )
+        self._scheduler.modify_job("tick", next_run_time=at)
 
     def _tick(self) -> None:
         self._put(Tick())
