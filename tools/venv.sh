@@ -27,8 +27,14 @@ python=$(find_python) || {
 pins=$(grep -v '^ *#' requirements/dev.txt | sha256sum | cut -d' ' -f1)
 if [[ $(cat .venv/pins 2>/dev/null) != "$pins" ]]; then
   "$python" -m venv --clear .venv
-  .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-    -r requirements/dev.txt
+  # An index that answers with nothing for a moment counts for pip as a package that does not exist: it
+  # tries only connections again. What was fetched is in its cache by then.
+  for pause in 5 30 0; do
+    .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+      -r requirements/dev.txt && break
+    ((pause)) || exit 1
+    sleep "$pause"
+  done
   echo "$pins" >.venv/pins
 fi
 .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
