@@ -37,6 +37,19 @@ def statements(name: str) -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All of what happens while the context lasts, or nothing."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:  # SQLite itself rolls back when its disk is full
+            db.execute("ROLLBACK")
+        raise
+
+
 class Database:
     """The file, open.
 
@@ -153,7 +166,7 @@ class Database:
         if not self._lasting:
             self._db.execute("PRAGMA synchronous = NORMAL")
         if self._version() != SCHEMA_VERSION:  # else nothing is written: the disk may be full
-            with self._transaction():
+            with transaction(self.open):
                 self._migrate(self._version())
 
     def _version(self) -> int:
@@ -202,19 +215,8 @@ class Database:
         Raises:
             ConfigError: as :meth:`asking`.
         """
-        with self.asking(), self._transaction():
+        with self.asking(), transaction(self.open):
             yield self.open
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self.open.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self.open.execute("COMMIT")
-        except BaseException:
-            if self.open.in_transaction:  # SQLite itself rolls back when its disk is full
-                self.open.execute("ROLLBACK")
-            raise
 
     def rows(
         self, name: str, asked: Mapping[str, object], make: Callable[[list[tuple[Any, ...]]], _T]

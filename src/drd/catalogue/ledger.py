@@ -13,21 +13,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from drd.catalogue.database import statements, transaction
 from drd.model import KnownPoint, PointKind, TableSpan
 
 LEDGER_VERSION: Final = 1
 _T = TypeVar("_T")
 _Row = tuple[Any, ...]
-
-
-def _statements(name: str) -> dict[str, str]:
-    """The named statements of a file of this package."""
-    parts = (files(__package__) / name).read_text().split("-- name: ")[1:]
-    return {part.partition("\n")[0].strip(): part.partition("\n")[2] for part in parts}
 
 
 class MemoryLedger:
@@ -105,7 +99,7 @@ class SqliteLedger:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._sql = _statements("ledger_queries.sql")
+        self._sql = statements("ledger_queries.sql")
         self._db: sqlite3.Connection | None = None
         self._spare: MemoryLedger | None = None
 
@@ -227,7 +221,7 @@ class SqliteLedger:
             version = int(db.execute("PRAGMA user_version").fetchone()[0])
             _check_version(version)
             if version == 0:
-                for statement in _statements("ledger.sql").values():
+                for statement in statements("ledger.sql").values():
                     db.execute(statement)
                 db.execute(f"PRAGMA user_version = {LEDGER_VERSION}")
         except BaseException:
@@ -245,14 +239,8 @@ class SqliteLedger:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         db = self._open()
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(db):
             yield db
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
 
     @contextmanager
     def _changing(self, tenant: bytes, lineage: bytes) -> Iterator[sqlite3.Connection]:

@@ -184,12 +184,11 @@ class Recorder:
         some: Sequence[tuple[PointInfo, Proof]],
         reply: Reply,
     ) -> bool:
-        from drd.work.results import proven, write  # noqa: PLC0415
+        from drd.work.results import proven, words_of, write  # noqa: PLC0415
 
         if self._scribe is None or _hopeless(reply):
             return False
-        findings = [f"{one.about}: {one.what}" for _, proof in some for one in proof.findings]
-        if write(keys, result, findings, self._scribe) is None:
+        if write(keys, result, words_of(some), self._scribe) is None:
             return False
         if self._catalogue is not None:
             known = [proven(keys.scope.lineage, result)]

@@ -13,11 +13,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from drd.config import Config, Policy
-from drd.core.schedule import Rhythm, Wanted, interval
+from drd.core.schedule import Wanted, interval
 from drd.core.standing import newest_heads
 from drd.daemon.running import BACKUP
 from drd.model import Head, Image, Pause, RunRecord
 from drd.ports import Diary
+from drd.wiring.standing import rhythm_of
 
 SEEN_AGAIN: Final = timedelta(hours=1)
 """So much older the note of a sight must be before it is written again: it is for people."""
@@ -270,11 +271,6 @@ class Board:
         for source in {one.source for one in self.images.values()} - set(self.config.source):
             changes += self.take(Shown(source, {}, {}, complete=True), now)
         return changes
-
-
-def rhythm_of(policy: Policy) -> Rhythm:
-    """When a policy wants points."""
-    return Rhythm(policy.every, policy.cron, policy.timezone, policy.spread)
 
 
 def _is_worth_writing(known: Image, image: Image) -> bool:

@@ -19,7 +19,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from drd import __version__
-from drd.config import Config, RbdSource, key_credential, load_config, read_credentials
+from drd.config import Config, RbdSource, key_credential, load_config
 from drd.core.address import FileAddress, parse_address
 from drd.errors import ConfigError, IntegrityError, NotFoundError, RefusedError, StoreError
 from drd.keys.opening import open_key, open_sheet
@@ -30,13 +30,13 @@ from drd.stores.cached import CachedStore
 from drd.stores.local import LocalStore
 from drd.stores.metered import MeteredStore
 from drd.stores.retrying import Patience, RetryingStore
-from drd.stores.s3 import S3Settings, S3Store
+from drd.stores.s3 import S3Store
 from drd.wiring.adapters import make_lease, make_source
 from drd.wiring.clock import now
 from drd.wiring.gates import Gates, limit_by_hand
 from drd.wiring.host import HostState
 from drd.wiring.place import Place, blame_format
-from drd.wiring.reach import Asked, Reach, reach_of
+from drd.wiring.reach import Asked, Reach, reach_of, s3_settings
 from drd.work.bench import Bench, Knobs
 from drd.work.held import needed_ids
 from drd.work.listing import known_points
@@ -186,17 +186,7 @@ class House(HostState):
         s3 = repository.s3
         if s3 is None:
             raise ConfigError("an s3:// repository needs [repository.s3]", about=repository.url)
-        credentials = read_credentials(s3, os.environ)
-        settings = S3Settings(
-            endpoint=s3.endpoint,
-            access_key=credentials.access_key,
-            secret_key=credentials.secret_key,
-            session_token=credentials.session_token,
-            region=s3.region,
-            ca_bundle=s3.ca_bundle,
-            connect_timeout_s=s3.connect_timeout_s,
-            read_timeout_s=s3.read_timeout_s,
-        )
+        settings = s3_settings(s3, s3, table="repository.s3")
         return S3Store(address, settings)
 
     # ── keys and repository ───────────────────────────────────────────────────────────────────

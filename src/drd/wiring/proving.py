@@ -24,7 +24,7 @@ from drd.work import listing
 from drd.work.gaps import choose_whole
 from drd.work.noting import note_damage
 from drd.work.proving import SOURCE_LEVEL, Prover
-from drd.work.results import Scribe, proven, result_of, told_of, write
+from drd.work.results import Scribe, proven, result_of, told_of, words_of, write
 from drd.work.rotating import Rotation, Turned, verify_turn
 from drd.work.verify import Eyes, Proof, Round, verify_objects
 
@@ -167,9 +167,8 @@ class _Watch:
         self, proofs: tuple[tuple[PointInfo, Proof], ...], round_: Round, at: datetime
     ) -> Turned:
         result = result_of(proofs, round_, at)
-        findings = [f"{one.about}: {one.what}" for _, proof in proofs for one in proof.findings]
         keys = round_.keys[proofs[0][0].lineage]
-        return Turned(proofs, result, write(keys, result, findings, self._scribe))
+        return Turned(proofs, result, write(keys, result, words_of(proofs), self._scribe))
 
     def _note(self, turned: Turned, at: datetime) -> None:
         """Into the catalogue, and into the count."""

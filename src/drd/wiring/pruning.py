@@ -7,15 +7,15 @@ from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
-from drd.config import Config, read_credentials
-from drd.config.sections import S3
+from drd.config import Config
 from drd.core.address import FileAddress, parse_address
 from drd.leases.local import LocalLease
 from drd.model import PointInfo
 from drd.ports import Lease, Store
 from drd.stores.retrying import Patience, RetryingStore
-from drd.stores.s3 import S3Settings, S3Store
+from drd.stores.s3 import S3Store
 from drd.wiring.clock import now
+from drd.wiring.reach import s3_settings
 from drd.work.listing import full_points
 from drd.work.prune import Pruned, Pruner, Rules, prune
 from drd.work.repository import Repository
@@ -59,24 +59,9 @@ def deleting_store(house: House) -> Store:
     if isinstance(address, FileAddress) or repository.s3 is None or repository.s3.pruner is None:
         return house.store()
     s3 = repository.s3
-    return RetryingStore(
-        S3Store(address, _settings(s3)), patience=Patience(total_s=s3.patience_s), wait=house.wait
-    )
-
-
-def _settings(s3: S3) -> S3Settings:
-    principal = s3.pruner or s3
-    credentials = read_credentials(principal, os.environ, table="repository.s3.pruner")
-    return S3Settings(
-        endpoint=s3.endpoint,
-        access_key=credentials.access_key,
-        secret_key=credentials.secret_key,
-        session_token=credentials.session_token,
-        region=s3.region,
-        ca_bundle=s3.ca_bundle,
-        connect_timeout_s=s3.connect_timeout_s,
-        read_timeout_s=s3.read_timeout_s,
-    )
+    settings = s3_settings(s3, repository.s3.pruner, table="repository.s3.pruner")
+    patience = Patience(total_s=s3.patience_s)
+    return RetryingStore(S3Store(address, settings), patience=patience, wait=house.wait)
 
 
 def lease_of(house: House, points: Sequence[PointInfo]) -> Lease:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from drd.config import Config, Credentials, read_credentials
+from drd.config import S3, Config, Credentials, Principal, read_credentials
 from drd.core.address import FileAddress, parse_address
 from drd.core.sheet import decode_sheet
 from drd.errors import ConfigError, UsageError
@@ -86,6 +87,25 @@ class Reach:
             ca_bundle=self.ca_bundle,
         )
         return S3Store(address, settings)
+
+
+def s3_settings(s3: S3, principal: Principal, *, table: str) -> S3Settings:
+    """How the service *s3* is reached with the keys of *principal*, the table *table* of the configuration.
+
+    Raises:
+        ConfigError: a key cannot be read.
+    """
+    credentials = read_credentials(principal, os.environ, table=table)
+    return S3Settings(
+        endpoint=s3.endpoint,
+        access_key=credentials.access_key,
+        secret_key=credentials.secret_key,
+        session_token=credentials.session_token,
+        region=s3.region,
+        ca_bundle=s3.ca_bundle,
+        connect_timeout_s=s3.connect_timeout_s,
+        read_timeout_s=s3.read_timeout_s,
+    )
 
 
 def reach_of(asked: Asked, config: Config | None, environment: Mapping[str, str]) -> Reach:

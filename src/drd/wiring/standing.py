@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from drd.config import Config
+from drd.config import Config, Policy
 from drd.core import schedule, standing
 from drd.core.schedule import Rhythm, Rules, Wanted
 from drd.core.standing import Aim, Known
@@ -45,6 +45,11 @@ class Survey:
         """
         silence = timedelta(seconds=self.silent_s)
         return self.ticked_at is None or abs(self.at - self.ticked_at) > silence
+
+
+def rhythm_of(policy: Policy) -> Rhythm:
+    """When a policy wants points."""
+    return Rhythm(policy.every, policy.cron, policy.timezone, policy.spread)
 
 
 def aims_of(config: Config) -> dict[str, Aim]:
@@ -104,10 +109,7 @@ def _wanted(
 ) -> Iterator[Wanted]:
     """Images that a policy schedules, as the daemon's plan takes them."""
     newest = standing.newest_heads(heads)
-    rhythms = {
-        name: Rhythm(policy.every, policy.cron, policy.timezone, policy.spread)
-        for name, policy in config.policy.items()
-    }
+    rhythms = {name: rhythm_of(policy) for name, policy in config.policy.items()}
     for image in images:
         rhythm = rhythms.get(image.policy)
         if rhythm is None or image.gone_at is not None or image.source not in config.source:

@@ -141,6 +141,11 @@ def superseded(
     ]
 
 
+def words_of(proofs: Iterable[tuple[PointInfo, Proof]]) -> list[str]:
+    """What was found wrong, a sentence each, as the sealed part of a result has it."""
+    return [f"{found.about}: {found.what}" for _, proof in proofs for found in proof.findings]
+
+
 def proven(lineage: bytes, result: Result) -> Proven:
     """What a catalogue remembers of a result."""
     return Proven(

@@ -15,7 +15,7 @@ from drd.core.result import Result
 from drd.errors import IntegrityError, KeyAccessError
 from drd.model import PointInfo
 from drd.work.repository import Repository
-from drd.work.results import Scribe, result_of, rotating, write
+from drd.work.results import Scribe, result_of, rotating, words_of, write
 from drd.work.verify import Proof, Round, needed, verify_objects
 
 
@@ -90,8 +90,7 @@ def verify_turn(
         (one, verify_objects(now.open(one), now, point=f"{one.name}@{one.seq}")) for one in points
     )
     result = turned(result_of(proofs, now, at), turn, rotation)
-    findings = [f"{found.about}: {found.what}" for _, one in proofs for found in one.findings]
-    written = write(now.keys[points[0].lineage], result, findings, scribe)
+    written = write(now.keys[points[0].lineage], result, words_of(proofs), scribe)
     return Turned(proofs, result, written)
 
 
