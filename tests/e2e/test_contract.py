@@ -10,8 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from drd.core.sheet import decode_sheet
+from drd.daemon.__main__ import drd
 from drd.errors import EXIT_CODES
 from tests.e2e import drctl
 from tests.e2e.site import MIB, Site, digest, scatter, tree
@@ -37,6 +39,12 @@ COMMANDS = {
     "catalogue rebuild": (),
     "status": ("--check", "--watch"),
     "logs": ("--limit",),
+    "run": (),
+    "hold add": ("--why",),
+    "hold ls": (),
+    "hold rm": (),
+    "prune": ("--dry-run", "--orphans"),
+    "check-config": (),
 }
 
 
@@ -60,6 +68,13 @@ def test_help_of_the_program_names_every_command() -> None:
     assert answer.code == 0
     for command in COMMANDS:
         assert command.split()[0] in answer.text
+
+
+def test_help_of_the_daemon_keeps_its_lines() -> None:
+    answer = CliRunner().invoke(drd, ["--help"])
+    assert answer.exit_code == 0
+    assert re.search(r"^  SIGHUP   read .+\n  SIGUSR1  make ", answer.output, re.MULTILINE)
+    assert "\\b" not in answer.output
 
 
 # ── init ────────────────────────────────────────────────────────────────────────────────────────

@@ -28,13 +28,13 @@ EXITS = "\b\nExit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in
 @click.version_option(__version__, prog_name="drd")
 @click.pass_context
 def drd(context: click.Context, config: str | None) -> None:
-    r"""Back up what the policies of the configuration say, when they say it, until told to stop.
+    """Back up what the policies of the configuration say, when they say it, until told to stop.
 
     \b
     SIGTERM  no new runs; those under way get [daemon] drain to commit what they have
     SIGHUP   read the configuration again; a wrong one is refused, and the old one stays
     SIGUSR1  make a point of everything now
-    """
+    """  # noqa: D301 - click wants the character itself
     context.obj = config
     if context.invoked_subcommand is None:
         from drd.daemon.service import serve  # noqa: PLC0415 - 'drd worker' needs none of it
