@@ -371,13 +371,17 @@ class Proven:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A point that must not expire, and why; ``why`` and ``by`` are words of people."""
+    """A point that must not expire, and why; ``why`` and ``by`` are words of people.
+
+    ``until`` (UTC) is when it is over by itself, as that of a restore is; None: somebody has to end it.
+    """
 
     lineage: bytes
     seq: int
     at: datetime
     why: str
     by: str
+    until: datetime | None = None
 
 
 class State(Enum):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -17,7 +19,8 @@ import pytest
 
 from drd.stores.s3 import S3Settings
 from drd.stores.s3_client import connect
-from tests.e2e.drctl import Answer, Row
+from drd.testing.fakes import seeded
+from tests.e2e.drctl import Answer, Row, started
 from tests.e2e.site import Bucket, S3Server, Site, digest, scatter, tree
 
 POLICY = '[policy.short]\nkeep = { last = 2 }\n[prune]\ngrace = "1s"\n'
@@ -25,6 +28,8 @@ COVERED = '[source.disks]\ntype = "device"\npaths = ["%s/*.img"]\npolicy = "shor
 NAME = "disks/a.img"
 PATIENCE_S = 60.0
 PAUSE_S = 0.1
+BEYOND_READ_AHEAD = 128 * 1024 * 1024
+"""More than a restore has in memory: the rest is fetched when the pipe takes what came before."""
 
 
 def covered(site: Site, extra: str = "") -> Site:
@@ -258,3 +263,96 @@ def test_the_writer_never_deletes_and_the_pruner_does(tmp_path: Path, minio: S3S
     assert "DeleteMarkers" not in seen
     site.config.write_text(text)
     assert_restores(site, keep)
+
+
+def test_a_restore_that_is_held_up_keeps_its_point(tmp_path: Path) -> None:
+    """Its reader takes nothing while prunes with a grace of a second go on; then it gets all of it."""
+    site = covered(Site(tmp_path / "site").made())
+    image, keep = site.image(), dict[int, str]()
+    history(site, image, 4, keep)
+    reader = started(["--config", str(site.config), "restore", f"{NAME}@1", "--to", "-"])
+    try:
+        assert reader.stdout is not None
+        assert reader.stderr is not None
+        taken = reader.stdout.read(1)  # so it is under way; what is not taken holds it up
+        (row,) = site.run("hold", "ls").reply["holds"]
+        assert (row["seq"], row["why"].partition(",")[0]) == (1, "restoring")
+        assert row["until"] > row["at"]
+        assert prune(site)["doomed"] == 1, "the second; the first is being restored"
+        history(site, image, 1, keep)
+        assert until_swept(site)["deleted"] == 1
+        assert next(point["seq"] for point in site.run("ls", NAME).points) == 1
+        restored = taken + reader.stdout.read()
+        told = reader.stderr.read().decode()
+        assert reader.wait(PATIENCE_S) == 0, told
+    finally:
+        reader.kill()
+        reader.communicate()
+    assert hashlib.sha256(restored).hexdigest() == keep[1]
+    assert site.run("hold", "ls").reply["holds"] == []
+    assert prune(site)["decisions"][0]["keep"] is False, "it goes as it would have gone"
+
+
+def test_a_restore_whose_point_is_deleted_under_it_is_told_as_that(tmp_path: Path) -> None:
+    """The sheet signs nothing, so nothing holds the point: a warning, and no word of damage."""
+    site = covered(Site(tmp_path / "site").made())
+    image, keep = site.image(size=BEYOND_READ_AHEAD), dict[int, str]()
+    with image.open("r+b") as file:
+        file.write(seeded("all")(BEYOND_READ_AHEAD))
+    history(site, image, 3, keep)
+    sheet = ["--sheet", str(site.sheet), "--json"]
+    restore = ["restore", f"{NAME}@1", "--to", "-", *sheet]
+    reader = started(["--config", str(site.config), *restore])
+    try:
+        assert reader.stdout is not None
+        assert reader.stderr is not None
+        reader.stdout.read(1)
+        assert site.run("hold", "ls").reply["holds"] == []
+        until_deleted(site, image, keep)
+        shutil.rmtree(site.repository / "p")  # as a prune after the next merge, 32 points on
+        reader.stdout.read()
+        told = json.loads(reader.stderr.read().decode().splitlines()[-1])
+        code = reader.wait(PATIENCE_S)
+    finally:
+        reader.kill()
+        reader.communicate()
+    (error,) = told["errors"]
+    assert (code, error["code"], error["object"]) == (10, "not-found", f"{NAME}@1"), told
+    assert "a prune deleted this point" in error["message"]
+    assert [one for one in told["warnings"] if one.startswith("nothing holds")], told
+
+
+def until_deleted(site: Site, image: Path, keep: dict[int, str]) -> None:
+    """Prune and back up until the first point is gone."""
+    for _ in tries():
+        prune(site)
+        history(site, image, 1, keep)
+        if 1 not in [point["seq"] for point in site.run("ls", NAME).points]:
+            return
+    raise AssertionError("the first point is never deleted")
+
+
+def test_what_another_host_backs_up_is_left_to_it(tmp_path: Path) -> None:
+    """With leases that only one host sees; unless somebody names it. Where it was made it ages out, gone or
+    not.
+    """
+    site = covered(Site(tmp_path / "site").made())
+    history(site, site.image(), 4, dict[int, str]())
+    other = covered_elsewhere(site)
+    answer = site.run("--config", str(other), "prune")
+    assert answer.code == 0, answer.text
+    row = lineage(answer)
+    assert (row["doomed"], row["stopped"], row["state"]) == (0, None, "left out")
+    assert "another host made its newest point" in row["left_out"]
+    assert "drctl prune NAME" in site.told("--config", str(other), "prune").out.decode()
+    named = lineage(site.run("--config", str(other), "prune", NAME, "--dry-run"))
+    assert (named["doomed"], named["state"], named["left_out"]) == (2, "done", None)
+    (site.images / "a.img").unlink()
+    assert lineage(site.run("prune"))["doomed"] == 2
+
+
+def covered_elsewhere(site: Site) -> Path:
+    """The configuration of another host: the same, with a state of its own."""
+    config = site.folder / "other.toml"
+    config.write_text(site.config.read_text().replace(str(site.state), str(site.folder / "else")))
+    return config

@@ -45,7 +45,7 @@ def add(call: Call, point: str, why: str) -> Reply:
     try:
         repository, info = _point(house, point)
         made = holds.hold(repository, info, why, _speaker())
-        reply = _told(house, repository, info, [made])
+        reply = _told(house, repository, info, [made.hold])
         if info.doomed:
             reply.warnings.append(DOOMED)
         return reply
@@ -77,6 +77,7 @@ def list_(call: Call, name: str | None) -> Reply:
     """List what is held, and why: of one image, or of all."""
     from drd.cli.ls import meant, named  # noqa: PLC0415
     from drd.model import Role  # noqa: PLC0415
+    from drd.wiring.clock import now  # noqa: PLC0415
     from drd.work import listing  # noqa: PLC0415
     from drd.work.holds import every_hold  # noqa: PLC0415
     from drd.work.lineagekeys import load_keys  # noqa: PLC0415
@@ -92,7 +93,8 @@ def list_(call: Call, name: str | None) -> Reply:
         lineages = listing.by_lineage(chosen)
         reply = Reply(warnings=repository.warnings)
         rows: list[Row] = []
-        for found in every_hold(repository, lineages, partial(load_keys, repository)):
+        keys_of = partial(load_keys, repository)
+        for found in every_hold(repository, lineages, keys_of, now=now()):
             _remember(house, repository, found)
             rows += _rows((one.hold for one in found.held), lineages[found.lineage])
         reply.lists["holds"] = rows
@@ -166,7 +168,13 @@ def _row(one: Hold, name: str, points: Mapping[int, PointInfo]) -> Row:
         "why": one.why,
         "by": one.by,
         "at": shapes.when(one.at),
+        **until(one),
     }
+
+
+def until(one: Hold) -> Row:
+    """When a hold is over by itself, of one that is."""
+    return {"until": shapes.when(one.until)} if one.until else {}
 
 
 def _line(row: Row) -> Row:

@@ -117,9 +117,10 @@ def _outdone(bad: Proven, every: Iterable[Proven]) -> bool:
 
 def _held(repository: Repository, points: Sequence[PointInfo]) -> frozenset[int]:
     """Numbers of those of a lineage's points that are held."""
+    from drd.wiring.clock import now  # noqa: PLC0415
     from drd.work.holds import holds_of  # noqa: PLC0415
 
-    return holds_of(repository, None, points[0].lineage).seqs if points else frozenset()
+    return holds_of(repository, None, points[0].lineage, now=now()).seqs if points else frozenset()
 
 
 def _noted(
@@ -194,8 +195,10 @@ def _line(points: list[PointInfo], *, current: bool) -> Row:
 @verb
 def show(call: Call, point: str) -> Reply:
     """Show one recovery point in full."""
+    from drd.cli.hold import until  # noqa: PLC0415
     from drd.core.selectors import parse_point  # noqa: PLC0415
     from drd.model import Role  # noqa: PLC0415
+    from drd.wiring.clock import now  # noqa: PLC0415
     from drd.work import gaps, listing  # noqa: PLC0415
     from drd.work.holds import holds_of  # noqa: PLC0415
     from drd.work.results import proofs_of  # noqa: PLC0415
@@ -209,7 +212,8 @@ def show(call: Call, point: str) -> Reply:
         info = gaps.choose_whole(repository, points, selector)
         keys, opened = listing.open_full(repository, info)
         clear = opened.manifest.clear
-        held = [one.hold for one in holds_of(repository, keys, info.lineage).of(info.seq)]
+        known = holds_of(repository, keys, info.lineage, now=now())
+        held = [one.hold for one in known.of(info.seq)]
         row = shapes.point(info) | {"held": bool(held)}
         row.update(
             {
@@ -221,7 +225,13 @@ def show(call: Call, point: str) -> Reply:
                 "metadata_bytes": sum(one.size for one in clear.references),
                 "signed_by": opened.manifest.signer.hex(),
                 "holds": [
-                    {"why": one.why, "by": one.by, "at": shapes.when(one.at)} for one in held
+                    {
+                        "why": one.why,
+                        "by": one.by,
+                        "at": shapes.when(one.at),
+                        **until(one),
+                    }
+                    for one in held
                 ],
                 "proofs": [_proof(one) for one in proofs_of(repository, info.lineage, info.seq)],
                 "facts": dict(info.facts),

@@ -131,6 +131,7 @@ def _of_points(house: House, name: str, asked: _Asked, reply: Reply) -> Sequence
     from drd.cli.ls import meant, named  # noqa: PLC0415
     from drd.core import retention  # noqa: PLC0415
     from drd.model import Role  # noqa: PLC0415
+    from drd.wiring.clock import now  # noqa: PLC0415
     from drd.work import listing  # noqa: PLC0415
     from drd.work.holds import holds_of  # noqa: PLC0415
 
@@ -141,7 +142,9 @@ def _of_points(house: House, name: str, asked: _Asked, reply: Reply) -> Sequence
     )
     points = listing.full_points(named(known, name))
     reply.warnings = repository.warnings
-    held = holds_of(repository, None, points[0].lineage).seqs if points else frozenset[int]()
+    held = frozenset[int]()
+    if points:
+        held = holds_of(repository, None, points[0].lineage, now=now()).seqs
     return retention.decide_points(points, keep, moment, zone=zone, held=held)
 
 

@@ -11,7 +11,13 @@ import click
 from drd.cli import shapes
 from drd.cli.common import Call, sheet_options, verb
 from drd.cli.output import Reply, size
-from drd.errors import IntegrityError, RefusedError, UsageError
+from drd.errors import (
+    IntegrityError,
+    NotFoundError,
+    ObjectMissingError,
+    RefusedError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from drd.model import Json, PointInfo
@@ -116,11 +122,53 @@ def _restore(house: House, text: str, options: dict[str, Any]) -> Reply:
         reply.lists["points"] = [shapes.point(info)]
         reply.text += _plan_text(planned, target.name)
         return reply
-    outcome = _put_back(opened, target, hands, best_effort=options["best_effort"])
+    outcome = _put_back_held(
+        house, opened, info, target=target, hands=hands, best_effort=options["best_effort"]
+    )
     _tell(reply, info, outcome, target.name, best_effort=options["best_effort"])
-    if outcome.damage:
+    if outcome.damage and not _was_deleted(house, opened, info, reply):
         _affected(reply, outcome, points, repository)
     return reply
+
+
+def _put_back_held(
+    house: House,
+    opened: OpenedPoint,
+    info: PointInfo,
+    *,
+    target: Target,
+    hands: Hands,
+    best_effort: bool,
+) -> Outcome:
+    """Restore, with the point held meanwhile. What fails because a prune deleted it is told as that."""
+    from drd.wiring.keeping import held_meanwhile, ledger_of  # noqa: PLC0415
+    from drd.work.keeping import refuse_deleted  # noqa: PLC0415
+
+    try:
+        with held_meanwhile(house, opened.repository, info):
+            return _put_back(opened, target, hands, best_effort=best_effort)
+    except (IntegrityError, ObjectMissingError) as error:
+        try:
+            refuse_deleted(opened.repository, info, ledger_of(house))
+        except NotFoundError as deleted:
+            deleted.hint = "; ".join(filter(None, (error.hint, deleted.hint)))
+            raise deleted from error
+        raise
+
+
+def _was_deleted(house: House, opened: OpenedPoint, info: PointInfo, reply: Reply) -> bool:
+    """Whether a prune deleted the point while it was restored: then that is told in place of damage."""
+    from drd.wiring.keeping import ledger_of  # noqa: PLC0415
+    from drd.work.keeping import refuse_deleted  # noqa: PLC0415
+
+    try:
+        refuse_deleted(opened.repository, info, ledger_of(house))
+    except NotFoundError as deleted:
+        hints = [one.hint for one in reply.errors]
+        deleted.hint = "; ".join([*hints, deleted.hint])
+        reply.errors = [deleted]
+        return True
+    return False
 
 
 def _put_back(opened: OpenedPoint, target: Target, hands: Hands, *, best_effort: bool) -> Outcome:

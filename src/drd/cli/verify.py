@@ -8,7 +8,14 @@ import click
 
 from drd.cli.common import Call, stopped, unexpected, verb
 from drd.cli.output import Reply, Row, size
-from drd.errors import DrdError, IntegrityError, NotFoundError, StoppedError, UsageError
+from drd.errors import (
+    DrdError,
+    IntegrityError,
+    NotFoundError,
+    ObjectMissingError,
+    StoppedError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -134,6 +141,7 @@ class _Look:
     ) -> list[tuple[PointInfo, Proof]]:
         from drd.cli.recording import turns  # noqa: PLC0415
         from drd.wiring.clock import now  # noqa: PLC0415
+        from drd.work.keeping import without_deleted  # noqa: PLC0415
         from drd.work.noting import note_damage  # noqa: PLC0415
         from drd.work.proving import Prover  # noqa: PLC0415
 
@@ -147,8 +155,9 @@ class _Look:
             )
             some = [one for one in some if one.lineage in planned]
             rotated = {lineage: (turn, rotation) for lineage, turn in planned.items()}
-        proofs = prove_each(some, prover, reply)
         catalogue = house.spare_catalogue()
+        ledger = catalogue.ledger if catalogue is not None else None
+        proofs = without_deleted(repository, prove_each(some, prover, reply), ledger)
         if catalogue is not None:
             note_damage(catalogue, repository.tenant, proofs, now=began)
         looked = {(info.lineage, info.seq) for info, _ in proofs}
@@ -198,6 +207,8 @@ def prove_each(
             proofs.append((info, prover.prove(info)))
             continue
         except DrdError as error:
+            if _deleted_meanwhile(prover, info, error):
+                continue
             error.about = error.about or name
             failure = error
         except KeyboardInterrupt as stop:
@@ -210,6 +221,19 @@ def prove_each(
         if isinstance(failure, StoppedError):
             break
     return proofs
+
+
+def _deleted_meanwhile(prover: Prover, info: PointInfo, error: DrdError) -> bool:
+    """Whether the look at a point failed because a prune deleted it: that is a warning."""
+    from drd.work.keeping import deleted, passed_over  # noqa: PLC0415
+
+    repository = prover.round.repository
+    missing = isinstance(error, ObjectMissingError | IntegrityError)
+    if not missing or not deleted(repository, [info], None):
+        return False
+    prover.round.take()
+    repository.warnings.append(passed_over(info))
+    return True
 
 
 def _look_besides(

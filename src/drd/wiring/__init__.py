@@ -392,6 +392,10 @@ class House(HostState):
         cpu = self._pool(self.workers(), "drd-cpu")
         return Hands(cpu, self.readers(), self._pool(1, "drd-check"), self.report)
 
+    def one_thread(self, name: str) -> ThreadPoolExecutor:
+        """A thread for what goes on beside the work."""
+        return self._pool(1, name)
+
     def readers(self) -> ThreadPoolExecutor:
         """Threads that wait for the store, each for one answer."""
         return self._pool(2 * self.transfers(), "drd-get")

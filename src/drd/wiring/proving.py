@@ -22,11 +22,12 @@ from drd.wiring.person import caller
 from drd.wiring.pruning import policy_of
 from drd.work import listing
 from drd.work.gaps import choose_whole
+from drd.work.keeping import without_deleted
 from drd.work.noting import note_damage
 from drd.work.proving import SOURCE_LEVEL, Prover
 from drd.work.results import Scribe, proven, result_of, told_of, words_of, write
-from drd.work.rotating import Rotation, Turned, verify_turn
-from drd.work.verify import Eyes, Proof, Round, verify_objects
+from drd.work.rotating import Rotation, Turned, look_at_each, verify_turn
+from drd.work.verify import Eyes, Proof, Round
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -157,10 +158,8 @@ class _Watch:
         if plan.level in ROTATES:
             rotation = Rotation(timedelta(seconds=plan.every), timedelta(seconds=plan.coverage))
             return verify_turn(full, round_, rotation, at, scribe=self._scribe)
-        proofs = tuple(
-            (one, verify_objects(round_.open(one), round_, point=f"{one.name}@{one.seq}"))
-            for one in full
-        )
+        looked = list(look_at_each(full, round_))
+        proofs = tuple(without_deleted(repository, looked, self._catalogue.ledger))
         return self._written(proofs, round_, at)
 
     def _written(

@@ -9,15 +9,19 @@
 4. A hold counts by its clear part. The words (why, who) are sealed; a host that cannot open them still
    knows what is held.
 5. A hold is put first and the point looked for once more: where a prune took it meanwhile, that is said.
+6. A hold may say until when it is good (:mod:`drd.work.keeping`). One that is over holds nothing, and is
+   removed by a prune a day later (:func:`over`). An end that cannot be understood is none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Final
 
 from drd.core import names
+from drd.core.manifest import micros, moment
 from drd.core.statement import Shut, Statement
 from drd.errors import (
     IntegrityError,
@@ -27,7 +31,7 @@ from drd.errors import (
     RefusedError,
     UsageError,
 )
-from drd.model import Hold, ObjectVersion, PointInfo, PointKind
+from drd.model import Hold, Json, ObjectVersion, PointInfo, PointKind
 from drd.ports import Catalogue, Now, Random
 from drd.work.history import read_manifest
 from drd.work.lineagekeys import LineageKeys, load_keys
@@ -36,6 +40,10 @@ from drd.work.statements import folder_of, hear, say, text, words
 
 HOLD: Final = "hold"
 RELEASE: Final = "release"
+UNTIL: Final = "until"
+"""In the clear part: microseconds since 1970, UTC."""
+LEFT: Final = timedelta(days=1)
+"""So long a hold stays that is over: somebody may want to know who held what."""
 MAX_WORDS: Final = 1000
 """Characters of a reason: it is read in a table."""
 
@@ -93,8 +101,15 @@ def check_words(why: str) -> str:
     return told
 
 
-def hold(repository: Repository, info: PointInfo, why: str, speaker: Speaker) -> Hold:
-    """Hold a point.
+def hold(
+    repository: Repository,
+    info: PointInfo,
+    why: str,
+    speaker: Speaker,
+    *,
+    until: datetime | None = None,
+) -> Held:
+    """Hold a point; until it is released, or until *until*.
 
     Raises:
         RefusedError: it is a partial point.
@@ -111,18 +126,19 @@ def hold(repository: Repository, info: PointInfo, why: str, speaker: Speaker) ->
     told = check_words(why)
     keys = load_keys(repository, info.lineage)
     _still_there(repository, info)
+    ends: dict[str, Json] = {} if until is None else {UNTIL: micros(until)}
     said = Statement(
         kind=HOLD,
         scope=keys.scope,
         number=info.seq,
         at=speaker.now(),
-        clear={"manifest": info.manifest_sha256.hex()},
+        clear={"manifest": info.manifest_sha256.hex(), **ends},
         sealed={"why": told, "by": speaker.by},
         tag=speaker.random(names.TAG_BYTES),
     )
     say(keys, said, random=speaker.random)
     _still_there(repository, info)
-    return Hold(info.lineage, info.seq, said.at, told, speaker.by)
+    return Held(Hold(info.lineage, info.seq, said.at, told, speaker.by, until), said.tag)
 
 
 def _still_there(repository: Repository, info: PointInfo) -> None:
@@ -160,36 +176,68 @@ def release(repository: Repository, info: PointInfo, why: str, speaker: Speaker)
             hint=f"held: {others}" if others else f"no point of {info.name} is held",
         )
     for one in ended:
-        said = Statement(
-            kind=RELEASE,
-            scope=keys.scope,
-            number=info.seq,
-            at=speaker.now(),
-            clear={},
-            sealed={"why": told, "by": speaker.by},
-            tag=one.tag,
-        )
-        say(keys, said, random=speaker.random)
+        let_go(keys, one, told, speaker)
     return [one.hold for one in ended]
 
 
-def holds_of(repository: Repository, keys: LineageKeys | None, lineage: bytes) -> Holds:
+def let_go(keys: LineageKeys, one: Held, why: str, speaker: Speaker) -> None:
+    """End one hold.
+
+    Raises:
+        KeyAccessError: these keys do not sign for a host.
+        StoreError: the store failed.
+    """
+    said = Statement(
+        kind=RELEASE,
+        scope=keys.scope,
+        number=one.hold.seq,
+        at=speaker.now(),
+        clear={},
+        sealed={"why": why, "by": speaker.by},
+        tag=one.tag,
+    )
+    say(keys, said, random=speaker.random)
+
+
+def holds_of(
+    repository: Repository,
+    keys: LineageKeys | None,
+    lineage: bytes,
+    *,
+    now: datetime | None = None,
+) -> Holds:
     """What is held of *lineage*: one LIST, and two requests for each hold that was not released.
 
     Args:
         repository: the open repository; what is strange goes to its warnings.
         keys: open the words; None leaves them out.
         lineage: its id.
+        now: leave out what is over by then (rule 6); None for every hold that was not released.
 
     Raises:
         StoreError: the store failed; nothing is known then, and nothing may be deleted.
     """
     listed = repository.store.list(folder_of(repository, lineage))
-    return _held(repository, keys, lineage, listed)
+    return _standing(_held(repository, keys, lineage, listed), now)
+
+
+def _standing(found: Holds, now: datetime | None) -> Holds:
+    """Rule 6."""
+    if now is not None:
+        found.held = [one for one in found.held if not _is_over(one.hold.until, now)]
+    return found
+
+
+def _is_over(until: datetime | None, now: datetime) -> bool:
+    return until is not None and until <= now
 
 
 def every_hold(
-    repository: Repository, lineages: Collection[bytes], keys_of: Callable[[bytes], LineageKeys]
+    repository: Repository,
+    lineages: Collection[bytes],
+    keys_of: Callable[[bytes], LineageKeys],
+    *,
+    now: datetime | None = None,
 ) -> Iterator[Holds]:
     """The same for each of many lineages that has any hold, in one LIST of all statements. *keys_of* is
     asked for the keys of those alone.
@@ -201,7 +249,7 @@ def every_hold(
         if lineage is not None and not one.key.startswith(_results(repository, lineage)):
             listed.setdefault(lineage, []).append(one)
     for lineage, some in listed.items():
-        yield _held(repository, keys_of(lineage), lineage, some)
+        yield _standing(_held(repository, keys_of(lineage), lineage, some), now)
 
 
 def _results(repository: Repository, lineage: bytes) -> str:
@@ -234,10 +282,44 @@ def _held(
             found.problems.append(f"{key} was listed and is gone")
             continue
         told = _words(repository, keys, shut)
-        when = shut.statement.at
-        found.held.append(Held(Hold(lineage, seq, when, told[0], told[1]), tag))
+        when, until = shut.statement.at, _end_of(shut)
+        found.held.append(Held(Hold(lineage, seq, when, told[0], told[1], until), tag))
     found.held.sort(key=lambda one: (one.hold.seq, one.hold.at))
     repository.warnings.extend(found.problems)
+    return found
+
+
+def _end_of(shut: Shut) -> datetime | None:
+    """When a hold is over by itself; None for one that never is."""
+    told = shut.statement.clear.get(UNTIL)
+    if not isinstance(told, int) or isinstance(told, bool) or told <= 0:
+        return None
+    try:
+        return moment(told)
+    except IntegrityError:
+        return None
+
+
+def over(repository: Repository, lineage: bytes, now: datetime) -> list[str]:
+    """Names of holds that are over since ``LEFT``, each after its release: what a prune removes. Those of
+    people, ended or not, are none of them.
+    """
+    said: dict[tuple[str, int, bytes], str] = {}
+    for one in repository.store.list(folder_of(repository, lineage)):
+        place = names.parse_statement_key(one.key)
+        if place is not None and one.modified_at < now - LEFT:
+            said[place] = one.key
+    found = []
+    for (kind, seq, tag), key in said.items():
+        if kind != HOLD:
+            continue
+        try:
+            until = _end_of(hear(repository, lineage, key))
+        except (IntegrityError, ObjectMissingError):  # told by who asks what is held
+            continue
+        if _is_over(until, now - LEFT):
+            found += [said[place] for place in [(RELEASE, seq, tag)] if place in said]
+            found.append(key)
     return found
 
 
@@ -268,8 +350,10 @@ def _words(repository: Repository, keys: LineageKeys | None, shut: Shut) -> tupl
 
 
 def newest_each(holds: Sequence[Held]) -> list[Hold]:
-    """One hold for each point that has any, the newest: what a catalogue remembers."""
-    return list({one.hold.seq: one.hold for one in holds}.values())
+    """One hold for each point that has any, the newest: what a catalogue remembers. Those that are over
+    by themselves (rule 6) are not worth it.
+    """
+    return list({one.hold.seq: one.hold for one in holds if one.hold.until is None}.values())
 
 
 def learn_holds(repository: Repository, catalogue: Catalogue, lineages: Collection[bytes]) -> None:

@@ -150,9 +150,15 @@ def mark_doomed(
 ) -> list[PointInfo]:
     """*points*, those marked that a doomed list names: they are not restored any more.
 
-    What of a journal cannot be heard dooms nothing, and is a warning.
+    What of a journal cannot be heard dooms nothing, and is a warning. Of points of one lineage no other
+    journal is asked for.
     """
-    every = every_journal(repository, ledger)
+    points = list(points)
+    lineages = {one.lineage for one in points}
+    if len(lineages) == 1:
+        every = {one: journal_of(repository, one, ledger) for one in lineages}
+    else:
+        every = dict(every_journal(repository, ledger))
     repository.warnings.extend(problem for one in every.values() for problem in one.problems)
     doomed = {(lineage, seq) for lineage, one in every.items() for seq in one.journal.doomed()}
     return [

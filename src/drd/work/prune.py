@@ -34,6 +34,7 @@ from drd.model import Json, KnownPoint, PointInfo, PointKind, TableSpan
 from drd.ports import Catalogue, Held, Lease, Now, Random, Store
 from drd.work.bench import lease_name
 from drd.work.history import read_manifest
+from drd.work.holds import over
 from drd.work.journals import put_at, write
 from drd.work.listing import full_points
 from drd.work.orphans import orphans
@@ -79,6 +80,7 @@ class Pruned:
     ``points`` counts full points that are left, doomed ones among them; ``waiting`` are doomed ones whose
     grace is not over. ``packs``, ``tables`` and ``bytes_freed`` are what was deleted, ``bytes_doomed`` what
     this call wrote on a list. ``stopped`` is what stopped deletion; what was done until then is told.
+    ``left_out`` is why nothing was done, where that is another host's business.
     """
 
     lineage: bytes
@@ -96,6 +98,7 @@ class Pruned:
     bytes_doomed: int = 0
     decisions: list[Decision] = field(default_factory=list)
     stopped: DrdError | None = None
+    left_out: str = ""
 
 
 def prune(pruner: Pruner, points: Sequence[PointInfo], rules: Rules) -> Pruned:
@@ -142,7 +145,7 @@ class _Pass:
             self._doom()
             if self._pruner.orphans:
                 self._drop_orphans()
-            self._drop_old_results()
+            self._drop_old_statements()
         finally:
             full = [one for one in self._survey.points.values() if one.kind is PointKind.FULL]
             self._done.points = len(full)
@@ -311,7 +314,7 @@ class _Pass:
             IntegrityError: a manifest is not the one that was doomed.
         """
         survey = self._survey
-        held = held_now(self._pruner.repository, survey.lineage)
+        held = held_now(self._pruner.repository, survey.lineage, self._pruner.now())
         must_stay = {survey.newest_full, survey.newest.seq, *survey.unfinished(), *self._kept()}
         for seq, sha256 in left:
             if seq in held and not self._intact.get(seq, True):
@@ -403,13 +406,17 @@ class _Pass:
             done.orphans += 1
             done.bytes_freed += one.size
 
-    def _drop_old_results(self) -> None:
-        """Results of verifies that newer ones have followed: without this there were more each day."""
+    def _drop_old_statements(self) -> None:
+        """Results of verifies that newer ones have followed, and holds that are over by themselves: without
+        this there were more each day.
+        """
         pruner, survey = self._pruner, self._survey
         if self._held is None:
             return
         knife = Knife(pruner.deleter, self._held, pruner.repository.tenant, survey.lineage)
         for key in superseded(pruner.repository, survey.lineage, self._now):
+            knife.purge(key)
+        for key in over(pruner.repository, survey.lineage, self._now):
             knife.purge(key)
 
 

@@ -6,17 +6,20 @@ The journal explains a manifest by its number and SHA-256 (:mod:`drd.core.journa
 from __future__ import annotations
 
 from concurrent.futures import Executor
+from typing import Final
 
 from drd.core import manifest as manifests
 from drd.core import names, seal
 from drd.core.manifest import Clear, RollEntry
 from drd.core.sections import What
 from drd.core.tables import TableKind
-from drd.errors import IntegrityError
+from drd.errors import IntegrityError, ObjectMissingError
 from drd.pipeline.ordered import ordered
 from drd.work.journals import covered_by
 from drd.work.repository import Repository
 from drd.work.shelf import Shelf
+
+GONE: Final = "is on the roll and gone from the bucket"
 
 
 def full_roll(clear: Clear, shelf: Shelf) -> list[RollEntry]:
@@ -74,24 +77,34 @@ class RollCheck:
         def look(one: tuple[str, bytes]) -> str:
             key, sha256 = one
             if key not in there:
-                return "is on the roll and gone from the bucket"
-            if self._hashes and not _is_there(self._repository, key, sha256):
-                return "is not the manifest that the roll names"
-            return ""
+                return GONE
+            return _wrong(self._repository, key, sha256) if self._hashes else ""
 
         found = ordered(self._pool, look, unknown, ahead=self._ahead)
         self._wrong.update(zip(unknown, found, strict=True))
-        return [
+        wrong = [
             (entry, self._wrong[one])
             for entry, one in zip(entries, wanted, strict=True)
-            if self._wrong[one] and not (one[0] not in there and self._is_covered(clear, entry))
+            if self._wrong[one]
+        ]
+        gone = {(entry.seq, entry.sha256) for entry, why in wrong if why == GONE}
+        covered = self._covering(scope.lineage, gone)
+        return [
+            (entry, why)
+            for entry, why in wrong
+            if why != GONE or (entry.seq, entry.sha256) not in covered
         ]
 
-    def _is_covered(self, clear: Clear, entry: RollEntry) -> bool:
-        lineage = clear.scope.lineage
-        if lineage not in self._covered:
-            self._covered[lineage] = covered_by(self._repository, lineage)
-        return (entry.seq, entry.sha256) in self._covered[lineage]
+    def _covering(
+        self, lineage: bytes, gone: set[tuple[int, bytes]]
+    ) -> frozenset[tuple[int, bytes]]:
+        """What the journal explains. It is read again for what it did not know: a prune goes on while a
+        long verify looks.
+        """
+        known = self._covered.get(lineage, frozenset())
+        if gone - known:
+            known = self._covered[lineage] = covered_by(self._repository, lineage)
+        return known
 
     def _listed(self, folder: str) -> frozenset[str]:
         if folder not in self._there:
@@ -99,11 +112,14 @@ class RollCheck:
         return self._there[folder]
 
 
-def _is_there(repository: Repository, key: str, sha256: bytes) -> bool:
-    """Whether any version of *key* is the manifest that the roll names."""
-    if seal.sha256(repository.store.get(key)) == sha256:
-        return True
-    return any(
-        seal.sha256(repository.store.get(key, version=version.version)) == sha256
-        for version in repository.store.versions(key)
-    )
+def _wrong(repository: Repository, key: str, sha256: bytes) -> str:
+    """What is wrong with *key*, where the roll names a manifest of *sha256*; ``""`` when that is there."""
+    try:
+        if seal.sha256(repository.store.get(key)) == sha256:
+            return ""
+        for version in repository.store.versions(key):
+            if seal.sha256(repository.store.get(key, version=version.version)) == sha256:
+                return ""
+    except ObjectMissingError:  # deleted since it was listed
+        return GONE
+    return "is not the manifest that the roll names"

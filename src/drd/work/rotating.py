@@ -6,14 +6,15 @@ on a schedule calls :func:`verify_turn`, which does all of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from drd.core.coverage import Cursor, Turn, Weighed, plan
 from drd.core.result import Result
-from drd.errors import IntegrityError, KeyAccessError
+from drd.errors import IntegrityError, KeyAccessError, ObjectMissingError
 from drd.model import PointInfo
+from drd.work.keeping import deleted, passed_over, without_deleted
 from drd.work.repository import Repository
 from drd.work.results import Scribe, result_of, rotating, words_of, write
 from drd.work.verify import Proof, Round, needed, verify_objects
@@ -46,7 +47,7 @@ def packs_of(points: Iterable[PointInfo], now: Round) -> list[Weighed]:
     for info in points:
         try:
             wanted = needed(now.open(info))
-        except (IntegrityError, KeyAccessError):
+        except (IntegrityError, KeyAccessError, ObjectMissingError):
             continue
         for one in wanted:
             if one.row is not None:
@@ -86,12 +87,21 @@ def verify_turn(
             nothing is written, and the next turn has this one's packs to look at, too.
     """
     turn = begin_turn(now.repository, points, now, rotation=rotation, at=at)
-    proofs = tuple(
-        (one, verify_objects(now.open(one), now, point=f"{one.name}@{one.seq}")) for one in points
-    )
+    proofs = tuple(without_deleted(now.repository, list(look_at_each(points, now)), None))
     result = turned(result_of(proofs, now, at), turn, rotation)
     written = write(now.keys[points[0].lineage], result, words_of(proofs), scribe)
     return Turned(proofs, result, written)
+
+
+def look_at_each(points: Iterable[PointInfo], now: Round) -> Iterator[tuple[PointInfo, Proof]]:
+    """Prove each of *points*, but for those that a prune deletes meanwhile (a warning each)."""
+    for one in points:
+        try:
+            yield one, verify_objects(now.open(one), now, point=f"{one.name}@{one.seq}")
+        except ObjectMissingError:
+            if not deleted(now.repository, [one], None):
+                raise
+            now.repository.warnings.append(passed_over(one))
 
 
 def turned(result: Result, turn: Turn, rotation: Rotation) -> Result:

@@ -133,20 +133,20 @@ def survey(
         spans=spans,
         broken=learnt.broken,
         journal=heard.journal,
-        held=held_now(repository, lineage),
+        held=held_now(repository, lineage, now()),
         newest=newest.clear,
         clears=ClearParts(keys, catalogue.ledger, pool),
     )
 
 
-def held_now(repository: Repository, lineage: bytes) -> frozenset[int]:
-    """What is held, read now.
+def held_now(repository: Repository, lineage: bytes, now: datetime) -> frozenset[int]:
+    """What is held, read now; holds that are over at *now* hold nothing.
 
     Raises:
         IntegrityError: a hold cannot be heard; it is not known what it is about.
         StoreError: holds cannot be read.
     """
-    holds = holds_of(repository, None, lineage)
+    holds = holds_of(repository, None, lineage, now=now)
     if holds.problems:
         raise IntegrityError(
             f"a hold cannot be heard: {holds.problems[0]}", about=lineage.hex(), hint=HOPELESS
