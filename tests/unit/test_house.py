@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from drd.config import Config, load_config
-from drd.testing.fakes import SteppingClock
+from drd.model import Image, PointKind
+from drd.testing.fakes import START, NoLease, SteppingClock
 from drd.testing.sources import SimulatedSource
 from drd.wiring import House
+from drd.wiring.pruning import LEFT_OUT, Realm
+from tests.unit.work.points import info
 
 
 @pytest.fixture
@@ -58,4 +62,28 @@ def test_tables_that_cannot_be_kept_are_told_once(config: Config) -> None:
         assert store.get(name) == b"table"
     (warning,) = house.warnings
     assert str(state / "tables") in warning
+    house.close()
+
+
+def test_lineages_of_other_hosts_are_left_to_them_where_only_this_one_sees_leases(
+    config: Config,
+) -> None:
+    """Ours is what a source shows, or what was made here; with leases that all see there is no question."""
+    house = House(config)
+    shown, gone, elsewhere = (
+        info(1, identity="i-1"),
+        info(1, identity="i-2"),
+        info(1, identity="i-3"),
+    )
+    seen = Image("i-1", "disks", "a", "", first_seen=START, last_seen=START)
+    house.diary().note_images([seen, replace(seen, identity="i-2", gone_at=START)])
+    realm, lease = Realm(house), house.lease("disks")
+    assert realm.left_out(lease, [shown]) == ""
+    for one in (gone, elsewhere):
+        assert realm.left_out(lease, [one]) == LEFT_OUT
+        made_here = replace(one, seq=2, committed_here=True)
+        assert realm.left_out(lease, [one, made_here]) == "", "it ages out where it was made"
+        unfinished = replace(made_here, kind=PointKind.PARTIAL)
+        assert realm.left_out(lease, [one, unfinished]) == LEFT_OUT
+        assert realm.left_out(NoLease(), [one]) == ""
     house.close()

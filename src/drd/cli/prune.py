@@ -34,6 +34,8 @@ def prune(call: Call, names: tuple[str, ...], *, dry_run: bool, orphans: bool) -
 
     A point that expires is doomed first: it is not restored any more, and 'drctl hold add' can still save
     it. A prune after the grace period ([prune] grace) deletes it, and what nothing else needs.
+
+    Without names, images of other hosts are left out where [daemon] lease is "local".
     """
     from drd.model import Role  # noqa: PLC0415
     from drd.wiring.pruning import make_pruner  # noqa: PLC0415
@@ -47,7 +49,7 @@ def prune(call: Call, names: tuple[str, ...], *, dry_run: bool, orphans: bool) -
         points = listing.known_points(repository, house.spare_catalogue(), pool=house.readers())
         chosen = _choose(points, names, reply)
         pruner = make_pruner(house, repository, orphans=orphans, dry_run=dry_run)
-        results = prune_each(house, pruner, chosen, reply)
+        results = prune_each(house, pruner, chosen, reply, named=bool(names))
         tell(reply, results, dry_run=dry_run)
         if orphans and not names:
             _tell_of_keys(repository, reply)
@@ -78,16 +80,24 @@ def _choose(
 
 
 def prune_each(
-    house: House, pruner: Pruner, chosen: Sequence[Sequence[PointInfo]], reply: Reply
+    house: House,
+    pruner: Pruner,
+    chosen: Sequence[Sequence[PointInfo]],
+    reply: Reply,
+    *,
+    named: bool,
 ) -> list[Pruned]:
-    """One lineage after the other; what stops one goes to the errors of *reply*, and stops no other."""
-    from drd.wiring.pruning import prune_lineage  # noqa: PLC0415
+    """One lineage after the other; what stops one goes to the errors of *reply*, and stops no other.
+    Those that are another host's are left out, unless they were *named*.
+    """
+    from drd.wiring.pruning import Realm, prune_lineage  # noqa: PLC0415
 
     results = []
+    realm = None if named else Realm(house)
     for points in chosen:
         name = points[-1].name
         try:
-            result, warning = prune_lineage(house, pruner, points)
+            result, warning = prune_lineage(house, pruner, points, realm=realm)
         except KeyboardInterrupt as stop:
             reply.errors.append(stopped(stop, name))
             reply.forced_exit = StoppedError.exit_code
@@ -136,6 +146,12 @@ def tell(reply: Reply, results: Sequence[Pruned], *, dry_run: bool) -> None:
             reply.text.append(
                 f"{one.name}@{decision.seq}  {shapes.when(decision.time)}  {state}: {reasons}"
             )
+    others = [one for one in results if one.left_out]
+    if others:
+        reply.text.append(
+            f"{len(others)} left out, the first is {others[0].name}: {others[0].left_out}; if that host is "
+            "gone for good, name what is to be pruned here: drctl prune NAME"
+        )
     if dry_run:
         reply.text.append("dry run: nothing was changed")
 
@@ -166,6 +182,8 @@ def lineage_row(one: Pruned) -> Row:
             for decision in one.decisions
         ],
         "stopped": None if one.stopped is None else one.stopped.message,
+        "left_out": one.left_out or None,
+        "state": _state(one),
     }
 
 
@@ -179,5 +197,11 @@ def _line(one: Pruned) -> Row:
         "spared": len(one.spared),
         "freed": size(one.bytes_freed),
         "to be freed": size(one.bytes_doomed),
-        "state": "done" if one.stopped is None else "STOPPED",
+        "state": _state(one),
     }
+
+
+def _state(one: Pruned) -> str:
+    if one.left_out:
+        return "left out"
+    return "done" if one.stopped is None else "STOPPED"

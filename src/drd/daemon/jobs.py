@@ -118,7 +118,7 @@ def verify(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
 
 def prune(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
     """Delete what no policy keeps; what stops one lineage stops no other."""
-    from drd.wiring.pruning import make_pruner, prune_lineage  # noqa: PLC0415
+    from drd.wiring.pruning import Realm, make_pruner, prune_lineage  # noqa: PLC0415
     from drd.work import listing  # noqa: PLC0415
 
     del job
@@ -126,16 +126,17 @@ def prune(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
     points = listing.known_points(repository, house.spare_catalogue(), pool=house.readers())
     pruner = make_pruner(house, repository, orphans=False, dry_run=False)
     lineages = listing.by_lineage(points)
-    pruned, warnings = [], list(repository.warnings)
+    realm, pruned, warnings = Realm(house), [], list(repository.warnings)
     for done, lineage in enumerate(lineages.values()):
         house.report(Progress(PRUNE, done, len(lineages)))
-        one, warning = prune_lineage(house, pruner, lineage)
+        one, warning = prune_lineage(house, pruner, lineage, realm=realm)
         pruned.append(one)
         warnings += [warning] if warning else []
     stopped = [one for one in pruned if one.stopped is not None and one.stopped.code != "busy"]
     return {
         "outcome": (Outcome.FAILED if stopped else Outcome.DONE).value,
         "lineages": len(pruned),
+        "left_out": sum(bool(one.left_out) for one in pruned),
         "doomed": sum(len(one.doomed) for one in pruned),
         "deleted": sum(len(one.deleted) for one in pruned),
         "spared": sum(len(one.spared) for one in pruned),

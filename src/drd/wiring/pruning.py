@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from datetime import UTC, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from drd.config import Config
 from drd.core.address import FileAddress, parse_address
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from drd.wiring import House
 
+LEFT_OUT: Final = "another host made its newest point, and no source of this one shows its image"
 POLICY: str = "drd.policy"
 """Metadata of an image that names its policy, before what its source says."""
 
@@ -73,14 +74,54 @@ def lease_of(house: House, points: Sequence[PointInfo]) -> Lease:
     return LocalLease(config.state_dir / "leases")
 
 
-def prune_lineage(house: House, pruner: Pruner, points: Sequence[PointInfo]) -> tuple[Pruned, str]:
+class Realm:
+    """Which lineages this host prunes, of those that nobody named.
+
+    A lease that only this host sees keeps no other host away. So under one a lineage is pruned where a
+    source shows its image now, or where its newest point was made; elsewhere only when somebody names it.
+    """
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._shown: frozenset[str] | None = None
+
+    def left_out(self, lease: Lease, points: Sequence[PointInfo]) -> str:
+        """Why the lineage of *points* (all of it, by number) is left to another host; ``""``: it is not."""
+        last = (full_points(points) or points)[-1]
+        if not isinstance(lease, LocalLease) or last.committed_here or self._shows(last.identity):
+            return ""
+        return LEFT_OUT
+
+    def _shows(self, identity: str) -> bool:
+        """Whether a source of this host showed the image when the daemon looked last."""
+        if self._shown is None:
+            images = self._house.diary().images()
+            self._shown = frozenset(one.identity for one in images if one.gone_at is None)
+        return identity in self._shown
+
+
+def prune_lineage(
+    house: House, pruner: Pruner, points: Sequence[PointInfo], *, realm: Realm | None
+) -> tuple[Pruned, str]:
     """Prune the lineage of *points* (all of it, by number) by its own rules, under its own lease.
+
+    Args:
+        house: of the configuration that has the rules.
+        pruner: with what.
+        points: the lineage.
+        realm: leaves out what is another host's; None for a lineage that somebody named.
 
     Returns:
         What was done, what stopped it included; and a warning, or ``""``.
     """
+    lease = lease_of(house, points)
     rules, warning = rules_of(house.need_config(), points)
-    return prune(replace(pruner, lease=lease_of(house, points)), points, rules), warning
+    left_out = realm.left_out(lease, points) if realm is not None else ""
+    if left_out:
+        last = (full_points(points) or points)[-1]
+        count = len(full_points(points))
+        return Pruned(last.lineage, last.name, rules.policy, count, left_out=left_out), ""
+    return prune(replace(pruner, lease=lease), points, rules), warning
 
 
 def rules_of(config: Config, points: Sequence[PointInfo]) -> tuple[Rules, str]:
