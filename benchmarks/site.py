@@ -34,7 +34,7 @@ ceph_conf = "{conf}"
 client = "client.admin"
 pool = "rbd"
 images = ["{image}"]
-"""
+{more}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,11 @@ class Point:
 
 
 class Site:
-    """A repository of its own in a new bucket, for one image."""
+    """A repository of its own in a new bucket, for one image or those of a pattern; *more* is the rest of
+    the configuration, and begins within the table of the source.
+    """
 
-    def __init__(self, place: Place, image: str) -> None:
+    def __init__(self, place: Place, image: str, *, more: str = "") -> None:
         self.place, self.image = place, image
         self.folder = place.folder("site")
         self.bucket = place.lab.minio.fresh_bucket()
@@ -62,6 +64,7 @@ class Site:
                 endpoint=place.lab.minio.endpoint,
                 conf=place.lab.ceph.conf,
                 image=image,
+                more=more,
             )
         )
         self.drctl("init")

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ def test_it_lists_what_there_is_and_each_can_be_loaded() -> None:
     assert listed.returncode == 0, listed.stderr
     assert [line.split()[0] for line in listed.stdout.splitlines()] == list(suite.ALL)
     for name in suite.ALL:
-        assert callable(import_module(f"benchmarks.measured.{name}").run)
+        assert callable(suite.runner(name))
 
 
 def test_an_unknown_name_is_refused() -> None:

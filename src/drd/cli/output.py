@@ -106,6 +106,8 @@ def printable(text: str) -> str:
 
     C0, DEL and C1 (ECMA-48, 5.2 and 5.3), and what is not UTF-8.
     """
+    if text.isprintable():  # nearly all of ten thousand lines: none of these is
+        return text
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
@@ -122,19 +124,19 @@ def table(rows: Sequence[Row], colours: Mapping[str, str]) -> Iterator[str]:
     columns = list(rows[0])
     shown = [[printable(cell(row.get(column))) for column in columns] for row in rows]
     heads = [column.replace("_", " ") for column in columns]
-    widths = [
-        max(len(head), *(len(line[place]) for line in shown)) for place, head in enumerate(heads)
-    ]
+    widths = [max(map(len, line)) for line in zip(heads, *shown, strict=True)]
     numbers = [all(_is_number(row.get(column)) for row in rows) for column in columns]
     painted = columns.index("state") if colours and "state" in columns else None
+    # One pattern for all: status has ten thousand lines.
+    pattern = "  ".join(
+        f"%{width}s" if right else f"%-{width}s"
+        for width, right in zip(widths, numbers, strict=True)
+    )
     for line in (heads, *shown):
-        cells = [
-            text.rjust(width) if right else text.ljust(width)
-            for text, width, right in zip(line, widths, numbers, strict=True)
-        ]
         if painted is not None and line[painted] in colours:
-            cells[painted] = click.style(cells[painted], fg=colours[line[painted]])
-        yield "  ".join(cells).rstrip()
+            colour, padded = colours[line[painted]], line[painted].ljust(widths[painted])
+            line[painted] = click.style(padded, fg=colour)
+        yield (pattern % tuple(line)).rstrip()
 
 
 def _is_number(value: Json) -> bool:
@@ -143,6 +145,8 @@ def _is_number(value: Json) -> bool:
 
 def cell(value: Json) -> str:
     """One cell, for a person."""
+    if isinstance(value, str):
+        return value
     if value is None:
         return "-"
     if isinstance(value, bool):
