@@ -209,7 +209,7 @@ def _line(one: Standing, at: datetime) -> Row:
     age = "-" if one.age is None else span(one.age)
     return {
         "name": one.label,
-        "point": "-" if one.point_at is None else f"{one.point_at:%Y-%m-%d %H:%M}Z",
+        "point": "-" if one.point_at is None else f"{one.point_at.isoformat(' ')[:16]}Z",
         "age": f"{age} / {span(one.rpo)}" if one.rpo is not None else age,
         "next_run": _ahead(one.next_run, at),
         "verified": _verified(one.verified, at),

@@ -220,6 +220,7 @@ def plan(
     """
     images = list(wanted)
     free = blackout.free_from(rules.blackout, rules.zone, now)
+    free_worker = len(running) < rules.workers  # else nobody asks who goes first
     next_run: dict[str, datetime] = {}
     able: list[_Due] = []
     held = 0
@@ -232,7 +233,7 @@ def plan(
         if ready > now:
             held += 1
         else:
-            able.append(_Due(one, slot, _lateness(one, now)))
+            able.append(_Due(one, slot, _lateness(one, now) if free_worker else 0.0))
     begin = _chosen(able, rules, running, {one.identity: one.source for one in images})
     begun = {one.identity for one in begin}
     for one in images:
@@ -289,6 +290,8 @@ def _chosen(
     able: Iterable[_Due], rules: Rules, running: Mapping[str, bool], sources: Mapping[str, str]
 ) -> tuple[Start, ...]:
     """Those of *able* that get a worker (rules 6 and 7)."""
+    if len(running) >= rules.workers:
+        return ()
     busy = Counter(sources.get(identity, "") for identity in running)
     slow_free = max(rules.workers - 1, 1) - sum(running.values())
     queues = _queues(able, slow=slow_free > 0)
