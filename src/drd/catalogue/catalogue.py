@@ -72,6 +72,10 @@ class SqliteCatalogue:
         asked = {"tenant": tenant, "lineage": lineage}
         return self._rows("points_of", asked, lambda rows: [_point(row) for row in rows])
 
+    def tails(self, tenant: bytes) -> Sequence[PointInfo]:
+        """See :class:`drd.ports.Catalogue`."""
+        return self._rows("tails", {"tenant": tenant}, lambda rows: [_point(row) for row in rows])
+
     def heads(self, tenant: bytes) -> Sequence[Head]:
         """See :class:`drd.ports.Catalogue`."""
         return self._rows("heads", {"tenant": tenant}, lambda rows: [_head(row) for row in rows])

@@ -37,6 +37,13 @@ class MemoryCatalogue:
         """See :class:`drd.ports.Catalogue`."""
         return [point for point in self.points(tenant) if point.lineage == lineage]
 
+    def tails(self, tenant: bytes) -> Sequence[PointInfo]:
+        """See :class:`drd.ports.Catalogue`."""
+        points = self.points(tenant)
+        last = {one.lineage: one.seq for one in points}
+        last |= {one.lineage: one.seq for one in points if one.kind is PointKind.FULL}
+        return [one for one in points if one.seq >= last[one.lineage]]
+
     def heads(self, tenant: bytes) -> Sequence[Head]:
         """See :class:`drd.ports.Catalogue`."""
         lineages: dict[bytes, list[PointInfo]] = {}

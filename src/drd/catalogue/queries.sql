@@ -13,6 +13,15 @@ SELECT manifest_key, tenant, lineage, seq, name, identity, kind, point_at, commi
        manifest_sha256, predecessor_seq, facts, committed_here
 FROM point WHERE tenant = :tenant AND lineage = :lineage ORDER BY seq;
 
+-- name: tails
+-- Of each lineage the newest full point, and the partial ones after it; all, where none is full.
+SELECT manifest_key, point.tenant, point.lineage, point.seq, point.name, point.identity, kind,
+       point.point_at, point.committed_at, point.size, manifest_sha256, predecessor_seq, facts,
+       committed_here
+FROM head JOIN point ON point.tenant = head.tenant AND point.lineage = head.lineage
+                    AND point.seq >= head.seq
+WHERE head.tenant = :tenant ORDER BY point.lineage, point.seq;
+
 -- name: heads
 SELECT lineage, name, identity, seq, point_at, committed_at, size, points, oldest_at
 FROM head WHERE tenant = :tenant AND points > 0 ORDER BY lineage;

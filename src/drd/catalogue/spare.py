@@ -71,6 +71,10 @@ class SpareCatalogue:
         """See :class:`drd.ports.Catalogue`."""
         return self._ask(tenant, lambda one: one.points_of(tenant, lineage))
 
+    def tails(self, tenant: bytes) -> Sequence[PointInfo]:
+        """See :class:`drd.ports.Catalogue`."""
+        return self._ask(tenant, lambda one: one.tails(tenant))
+
     def heads(self, tenant: bytes) -> Sequence[Head]:
         """See :class:`drd.ports.Catalogue`."""
         return self._ask(tenant, lambda one: one.heads(tenant))

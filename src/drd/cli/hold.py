@@ -113,7 +113,8 @@ def _point(house: House, text: str) -> tuple[Repository, PointInfo]:
 
     selector = parse_point(text)
     repository = house.repository(Role.BACKUP)
-    every = listing.known_points(repository, house.spare_catalogue(), pool=house.readers())
+    catalogue, pool = house.spare_catalogue(), house.readers()
+    every = listing.known_points(repository, catalogue, of=[selector], pool=pool)
     points = gaps.find_whole(repository, every, selector)
     return repository, gaps.choose_whole(repository, points, selector)
 

@@ -207,7 +207,7 @@ def show(call: Call, point: str) -> Reply:
     try:
         repository = house.repository(Role.BACKUP)
         selector = parse_point(point)
-        every = listing.known_points(repository, house.spare_catalogue())
+        every = listing.known_points(repository, house.spare_catalogue(), of=[selector])
         points = gaps.find_whole(repository, every, selector)
         info = gaps.choose_whole(repository, points, selector)
         keys, opened = listing.open_full(repository, info)

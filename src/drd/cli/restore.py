@@ -20,6 +20,7 @@ from drd.errors import (
 )
 
 if TYPE_CHECKING:
+    from drd.core.selectors import Selector
     from drd.model import Json, PointInfo
     from drd.ports import Target
     from drd.wiring import House
@@ -96,11 +97,9 @@ def _restore(house: House, text: str, options: dict[str, Any]) -> Reply:
     access = target_access(house.config, conf=options["ceph_conf"], client=options["ceph_client"])
     target = make_target(options["to"], access, overwrite=options["overwrite"])
     repository = house.repository(Role.RESTORE)
-    catalogue = house.spare_catalogue()
-    known = catalogue.points(repository.tenant) if catalogue is not None else ()
-    seen, made = _heads(known), _heads(one for one in known if one.committed_here)
     hands = house.hands()
-    every = listing.known_points(repository, catalogue, of=[selector], pool=hands.transfers)
+    known, every = _look(house, repository, selector, hands)
+    seen, made = _heads(known), _heads(one for one in known if one.committed_here)
     points = gaps.find_whole(repository, every, selector)
     head, lineage = options["expect_head"] or 0, points[0].lineage
     _check_owner(selector.name, lineage, [*known, *every])
@@ -129,6 +128,20 @@ def _restore(house: House, text: str, options: dict[str, Any]) -> Reply:
     if outcome.damage and not _was_deleted(house, opened, info, reply):
         _affected(reply, outcome, points, repository)
     return reply
+
+
+def _look(
+    house: House, repository: Repository, selector: Selector, hands: Hands
+) -> tuple[Sequence[PointInfo], list[PointInfo]]:
+    """What was known here before, and what is in the bucket, of the lineage that is meant (or of more)."""
+    from drd.work import listing  # noqa: PLC0415
+
+    catalogue = house.spare_catalogue()
+    if catalogue is None:
+        of, pool = [selector], hands.transfers
+        return (), listing.known_points(repository, None, of=of, pool=pool)
+    looked = listing.look(repository, catalogue, each=[[selector]], pool=hands.transfers)
+    return looked.before, looked.points
 
 
 def _put_back_held(

@@ -17,8 +17,6 @@ from drd.errors import DrdError
 @verb
 def snapshots(call: Call, release: str | None) -> Reply:
     """List drd's snapshots on the sources; mark those that nothing needs."""
-    from drd.work.held import held_snapshots  # noqa: PLC0415
-
     house = call.house()
     try:
         reply = Reply()
@@ -31,10 +29,10 @@ def snapshots(call: Call, release: str | None) -> Reply:
             reply.shown = [dict(row) for row in reply.lists["snapshots"]]
             reply.text = [f"{len(removed)} snapshots removed; the next backup re-reads the image"]
             return reply
-        needed = house.needed_snapshots()
+        needs = house.needs()
         for source in house.sources():
             try:
-                rows = held_snapshots(source, needed)
+                rows = needs.of(source)
             except DrdError as error:
                 error.about = error.about or source.name
                 reply.errors.append(error)

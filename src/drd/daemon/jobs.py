@@ -88,9 +88,7 @@ def learn(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
 
 def snapshots(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
     """How many of drd's snapshots on a source nobody needs: runs that died left them."""
-    from drd.work.held import held_snapshots  # noqa: PLC0415
-
-    held = held_snapshots(house.source(text(job, "source")), house.needed_snapshots())
+    held = house.needs().of(house.source(text(job, "source")))
     orphans = sum(one.state == "orphan" for one in held)
     return {"outcome": Outcome.DONE.value, "orphans": orphans, "snapshots": len(held)}
 

@@ -366,6 +366,12 @@ class Catalogue(Protocol):
         """The points of one lineage, by sequence number."""
         ...
 
+    def tails(self, tenant: bytes) -> Sequence[PointInfo]:
+        """Of each lineage the newest full point and what comes after it, by lineage and number; of one
+        without a full point the newest at least.
+        """
+        ...
+
     def heads(self, tenant: bytes) -> Sequence[Head]:
         """Of each lineage with a full point the newest one; costs as much as there are lineages."""
         ...

@@ -202,6 +202,11 @@ class MortalCatalogue:
         self._life.check()
         return self._inner.points_of(tenant, lineage)
 
+    def tails(self, tenant: bytes) -> Sequence[PointInfo]:
+        """The inner catalogue's."""
+        self._life.check()
+        return self._inner.tails(tenant)
+
     def heads(self, tenant: bytes) -> Sequence[Head]:
         """The inner catalogue's."""
         self._life.check()

@@ -38,8 +38,7 @@ from drd.wiring.host import HostState
 from drd.wiring.place import Place, blame_format
 from drd.wiring.reach import Asked, Reach, reach_of, s3_settings
 from drd.work.bench import Bench, Knobs
-from drd.work.held import needed_ids
-from drd.work.listing import known_points
+from drd.work.held import Needs
 from drd.work.repository import Repository, open_repository
 
 if TYPE_CHECKING:
@@ -379,10 +378,9 @@ class House(HostState):
 
         return list(CHECKS)
 
-    def needed_snapshots(self) -> dict[bytes, frozenset[str]]:
-        """Ids of the snapshots that the next runs need, per lineage."""
-        repository = self.repository(Role.BACKUP)
-        return needed_ids(known_points(repository, self.known_here()))
+    def needs(self) -> Needs:
+        """Which snapshots the next runs need."""
+        return Needs(self.repository(Role.BACKUP), self.known_here(), self.readers())
 
     def hands(self) -> Hands:
         """With what a restore works: many requests, because a round trip is the ceiling."""

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
 
 from drd.core import names
 from drd.core.selectors import Selector
 from drd.errors import NotFoundError
-from drd.model import PointInfo, PointKind
+from drd.model import Head, PointInfo, PointKind
 from drd.ports import Catalogue
 from drd.work.history import (
     Point,
     Reading,
     learn,
+    learn_lineage,
+    learn_unknown,
     mark_suspects,
     open_point,
     read_manifest,
@@ -107,6 +110,17 @@ def _matches(name: str, pattern: str) -> bool:
     return name == pattern or fnmatchcase(name, pattern)
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """``points`` are in the bucket; ``before`` is what was known here of their lineages (of all, where all
+    were looked at) before it was asked. ``lineages`` are all that are known now.
+    """
+
+    points: list[PointInfo]
+    before: Sequence[PointInfo]
+    lineages: frozenset[bytes]
+
+
 def known_points(
     repository: Repository,
     catalogue: Catalogue | None,
@@ -119,16 +133,87 @@ def known_points(
     Args:
         repository: the open repository.
         catalogue: what is known here; None where nothing is.
-        of: without a catalogue, only the points of the lineage that the first of these names (that
-            names any) are needed: of the others the newest ones alone are read, for their names.
+        of: only the points of the lineage that the first of these names (that names any) are needed. What
+            is asked for then grows with that lineage (see :func:`look`). Without a catalogue the
+            newest ones alone of the others are read, for their names.
         pool: reads many manifests at a time.
     """
-    ledger = catalogue.ledger if catalogue is not None else None
     if catalogue is None and of:
         found = _points_of(repository, of, Reading(repository, pool))
-    else:
-        found = learn(repository, catalogue, pool=pool)
-    return mark_doomed(repository, found, ledger)
+        return mark_doomed(repository, found, None)
+    if catalogue is not None and of:
+        narrow = _narrow(repository, catalogue, [of], pool)
+        if narrow is not None:
+            return narrow.points
+    ledger = catalogue.ledger if catalogue is not None else None
+    return mark_doomed(repository, learn(repository, catalogue, pool=pool), ledger)
+
+
+def look(
+    repository: Repository,
+    catalogue: Catalogue,
+    *,
+    each: Sequence[Sequence[Selector]] = (),
+    pool: Executor | None = None,
+) -> Looked:
+    """The points of the lineages that *each* names (the first selector of each that names any); all
+    points where *each* is empty.
+
+    A name is looked up among the newest points that are known here, and those of lineages that are new in
+    the bucket; then the manifests of that lineage are listed. All are looked at when it leads nowhere:
+    nothing is known here yet, nothing has the name, or another name by now, or nothing is left of it.
+    """
+    narrow = _narrow(repository, catalogue, each, pool) if each else None
+    if narrow is not None:
+        return narrow
+    before = catalogue.points(repository.tenant)
+    found = mark_doomed(repository, learn(repository, catalogue, pool=pool), catalogue.ledger)
+    return Looked(found, before, frozenset(one.lineage for one in found))
+
+
+def _narrow(
+    repository: Repository,
+    catalogue: Catalogue,
+    each: Sequence[Sequence[Selector]],
+    pool: Executor | None,
+) -> Looked | None:
+    """As :func:`look`; None when all must be looked at."""
+    tenant = repository.tenant
+    if not catalogue.heads(tenant):
+        return None
+    learn_unknown(repository, catalogue, pool=pool)
+    known, heads = catalogue.lineages(tenant), catalogue.heads(tenant)
+    owner: dict[str, Head] = {}
+    for head in heads:
+        rival = owner.get(head.name)
+        if rival is None or head.committed_at > rival.committed_at:
+            owner[head.name] = head
+    before: list[PointInfo] = []
+    points: list[PointInfo] = []
+    meant = [_owned(owner, known, some) for some in each]
+    for lineage in dict.fromkeys(meant):
+        if lineage is None:
+            return None
+        before += catalogue.points_of(tenant, lineage)
+        found = learn_lineage(repository, catalogue, lineage, pool=pool)
+        if not found:
+            return None
+        points += found
+    if [_first_named(points, some) for some in each] != meant:
+        return None
+    return Looked(mark_doomed(repository, points, catalogue.ledger), before, known)
+
+
+def _owned(
+    owner: Mapping[str, Head], known: Container[bytes], selectors: Sequence[Selector]
+) -> bytes | None:
+    """As :func:`find_lineage`, of the first of *selectors* that names any."""
+    for selector in selectors:
+        if selector.name in owner:
+            return owner[selector.name].lineage
+        if selector.lineage is not None and selector.lineage in known:
+            return selector.lineage
+    return None
 
 
 def _points_of(

@@ -146,12 +146,12 @@ def test_snapshots_that_the_next_run_needs_are_kept_and_others_marked() -> None:
     points = world.points()
     assert {one.kind for one in points[1:]} == {PointKind.PARTIAL}
     assert len(world.snapshots()) == 2
-    needed = needed_ids(points)
+    needed, shown = needed_ids(points), list(world.source.snapshots())
     assert needed == {world.lineage: frozenset(world.snapshots())}
-    assert {one.state for one in held_snapshots(world.source, needed)} == {"kept"}
-    assert {one.state for one in held_snapshots(world.source, {})} == {"unknown"}
+    assert {one.state for one in held_snapshots(shown, needed)} == {"kept"}
+    assert {one.state for one in held_snapshots(shown, {})} == {"unknown"}
     nothing = {world.lineage: frozenset[str]()}
-    assert {one.state for one in held_snapshots(world.source, nothing)} == {"orphan"}
+    assert {one.state for one in held_snapshots(shown, nothing)} == {"orphan"}
     assert needed_ids([info(1)]) == {b"l" * 16: frozenset({""})}
 
 
