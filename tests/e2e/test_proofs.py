@@ -6,6 +6,9 @@ import shutil
 
 import pytest
 
+from drd.keys.keyfile import decode_key_file, write_key_file
+from drd.model import Role
+from tests.e2e.drctl import Row
 from tests.e2e.site import Site, files, scatter
 
 POLICY = """
@@ -121,3 +124,40 @@ def test_what_does_not_go_together(
     assert answer.code == code
     assert told in answer.error["hint"]
     assert answer.reply["results"] == []
+
+
+def test_all_are_looked_at_as_the_daemon_would_whatever_their_level(filled: Site) -> None:
+    """A policy whose level knows no turns stops no other: its images are looked at whole."""
+    other = filled.folder / "other"
+    other.mkdir()
+    (other / "b.img").write_bytes(b"b" * 65536)
+    more = f'[source.others]\ntype = "device"\npaths = ["{other}/*.img"]\npolicy = "counted"\n'
+    filled.configure(sources=filled.sources + 'policy = "gold"\n' + more, extra=POLICY)
+    filled.backup("others/b.img")
+    answer = filled.run("verify", "--rotate")
+    assert answer.code == 0, answer.text
+    told = {one["name"]: (one["level"], one["covered"]) for one in answer.reply["results"]}
+    assert told == {"disks/a.img": (2, 0.25), "others/b.img": (0, 1.0)}
+    assert filled.run("verify", "--rotate", "others/b.img").code == 2
+
+
+def test_a_daemon_whose_keys_open_no_packs_is_told_to_leave_verify_to_others(filled: Site) -> None:
+    def checked() -> tuple[list[Row], list[str]]:
+        doctor = filled.run("doctor")
+        rows = [one for one in doctor.reply["findings"] if one["check"] == "daemon: verify"]
+        assert doctor.code == (0 if all(one["ok"] for one in rows) else 12), doctor.text
+        online = filled.run("check-config", "--online")
+        assert online.code == 0, "it runs all the same"
+        return rows, [one["hint"] for one in online.reply["findings"] if "verify" in one["key"]]
+
+    (row,), hints = checked()
+    assert (row["ok"], row["detail"].partition(":")[0], hints) == (True, "level 0, 2", [])
+    whole = decode_key_file(filled.key.read_text())
+    filled.key.unlink()
+    write_key_file(filled.key, whole.for_role(Role.BACKUP))
+    (row,), (hint,) = checked()
+    assert not row["ok"]
+    assert "policy 'gold' wants a verify of level 2" in row["detail"]
+    assert "verify = false below [daemon]" in hint
+    filled.config.write_text(filled.config.read_text() + "\n[daemon]\nverify = false\n")
+    assert checked() == ([], [])

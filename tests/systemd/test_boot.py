@@ -24,6 +24,10 @@ client = "{client}"
 keyring = "/etc/ceph/ceph.{client}.keyring"
 policy = "often"
 """
+VERIFY_DROP_IN = """\
+[Service]
+ReadWritePaths=/srv/drd
+"""
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +149,33 @@ def test_the_second_sites_checker_finds_what_was_promised(host: Host) -> None:
     metric = ("cat", "/var/lib/drd-check/drd-check.prom")
     told = host.machine.run("runuser", "-u", "nobody", "--", *metric)
     assert re.search(r"^drd_check_status\{.*\} 0", told, re.MULTILINE)
+
+
+def test_the_verify_role_proves_what_the_daemon_made_as_a_user_of_its_own(host: Host) -> None:
+    """Its unit as it is installed, started by hand: it opens packs, and says so in the bucket."""
+    host.machine.until(lambda: "disks/vm.img" in host.images(), "a point")
+    run, write = host.machine.run, host.machine.write
+    own = CONFIG.replace("/var/lib/drd", "/var/lib/drd-verify")
+    own = own.replace("credentials/", "credentials.verify/").replace('"drd_', '"drd-verify_')
+    wanted = 'rpo = "2h"\nverify = { level = 2, every = "1d", coverage = "30d" }'
+    write("/etc/drd/verify.toml", own.replace('rpo = "2h"', wanted))
+    write("/etc/systemd/system/drd-verify.service.d/site.conf", VERIFY_DROP_IN)
+    run("install", "-d", "-m", "700", "/etc/drd/credentials.verify")
+    run("cp", "-a", "/etc/drd/credentials/repository.key", "/etc/drd/credentials.verify/")
+    run("chmod", "-R", "a+rwX", "/srv/drd")
+    run("systemctl", "daemon-reload")
+    before = proven_at(host)
+    run("systemctl", "start", "drd-verify.service")
+    told = run("journalctl", "--unit=drd-verify.service", "--output=cat", "--no-pager")
+    assert proven_at(host) > before, told
+
+
+def proven_at(host: Host) -> str:
+    """When level 2 of an image's newest point was proven last, as the bucket says; "" for never."""
+    (point,) = host.drctl("show", "disks/vm.img")["points"]
+    return max(
+        (one["time"] for one in point["proofs"] if one["level"] == 2 and one["ok"]), default=""
+    )
 
 
 def test_a_stop_is_clean_and_leaves_no_process(host: Host) -> None:

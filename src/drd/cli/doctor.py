@@ -82,6 +82,8 @@ def examine(house: House) -> Iterator[Check]:
         yield store
         for name, check in house.store_checks() if store.error is None else ():
             yield _tried(f"store: {name}", partial(_promise, house, check))
+    if repository.error is None:
+        yield from _verify(house)
     for name in house.need_config().source:
         source = _tried(f"source {name}", partial(_source, house, name))
         yield source
@@ -90,6 +92,24 @@ def examine(house: House) -> Iterator[Check]:
             yield _tried(f"source {name}: change lists", partial(_doubts, house, name))
             if house.shares_leases(name):
                 yield _tried(f"source {name}: lease", partial(_lease, house, name))
+
+
+def _verify(house: House) -> Iterator[Check]:
+    """Whether the daemon can make the verifies that policies want of it."""
+    from drd.wiring.rights import hindrances, wanted_of_daemon  # noqa: PLC0415
+
+    name, wanted = "daemon: verify", wanted_of_daemon(house)
+    if not wanted:
+        return
+    try:
+        found = list(hindrances(house))
+    except DrdError as error:
+        found = [error]
+    for one in found:
+        yield Check(name, one.message, one)
+    if not found:
+        levels = ", ".join(str(level) for level in sorted(set(wanted.values())))
+        yield Check(name, f"level {levels}: the key file opens, and the store gives, what it takes")
 
 
 def _tried(name: str, step: Callable[[], str]) -> Check:

@@ -34,8 +34,8 @@ ROTATES: Final = (1, 2)
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the command line asks for: ``level`` None for the policy's (or 1), ``policy`` ``""`` for that of
-    an image's source.
+    """What the command line asks for: ``level`` None for the policy's (or 1), ``policy`` ``""`` for the
+    image's own, or that of its source.
     """
 
     level: int | None
@@ -71,11 +71,14 @@ class Plans:
         self._wish = wish
         self._config = config
 
-    def of(self, info: PointInfo) -> tuple[int, Rotation | None]:
-        """For the lineage of *info*.
+    def of(self, info: PointInfo, *, named: bool = True) -> tuple[int, Rotation | None]:
+        """For the lineage whose newest full point is *info*. As the daemon has it: what its policy wants,
+        the one that the image names itself before that of its source. A level that knows no turns is
+        an error for an image that was *named*, and among all it is looked at whole.
 
         Raises:
             NotFoundError: there is no such policy.
+            UsageError: its level knows no turns.
         """
         from drd.config.policies import VerifyPlan  # noqa: PLC0415
         from drd.work.rotating import Rotation  # noqa: PLC0415
@@ -85,6 +88,8 @@ class Plans:
             return DEFAULT_LEVEL if wish.level is None else wish.level, None
         plan = self._planned(info) or VerifyPlan()
         level = plan.level if wish.level is None else wish.level
+        if level not in ROTATES and not named:
+            return level, None
         if level not in ROTATES:
             raise UsageError(
                 f"the policy's verify level is {level}, which looks at all each time",
@@ -100,8 +105,9 @@ class Plans:
         known = self._config.policy
         name = self._wish.policy
         if not name:
-            section = self._config.source.get(str(info.facts.get("source", "")))
-            name = (section.policy if section is not None else None) or ""
+            from drd.wiring.pruning import policy_of  # noqa: PLC0415
+
+            name = policy_of(self._config, [info])
         if not name:
             return None
         if name not in known:

@@ -18,9 +18,10 @@ from drd.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
 
     from drd.cli.recording import Recorder, Wish
+    from drd.core.selectors import Selector
     from drd.model import PointInfo
     from drd.wiring import House
     from drd.work.hidden import Hidden
@@ -59,7 +60,7 @@ GONE_HINT = (
     is_flag=True,
     help="Of all points those packs whose turn it is: verify = {level, every, coverage} of the policy.",
 )
-@click.option("--policy", default="", help="With --rotate: not the policy of the image's source.")
+@click.option("--policy", default="", help="With --rotate: not the policy that the image has.")
 @click.option(
     "--repair",
     is_flag=True,
@@ -86,28 +87,40 @@ def verify(call: Call, names: tuple[str, ...], **options: Any) -> Reply:
     try:
         # Not through the cache: what is to be proven is what the bucket has.
         repository = house.repository(Role.VERIFY, cached=False)
-        catalogue = house.spare_catalogue()
-        known = catalogue.points(repository.tenant) if catalogue is not None else ()
         eyes = house.eyes()
-        points = listing.known_points(repository, catalogue, pool=eyes.transfers)
+        looked = listing.look(
+            repository, house.known_here(), each=_meant(names), pool=eyes.transfers
+        )
+        points = looked.points
         reply = Reply()
-        hidden = Hidden(known, points)
+        hidden = Hidden(looked.before, points)
         every = options["every"] or wish.rotate
         chosen = _Chosen(repository, points, hidden, every=every).chosen(names, reply)
         look = _Look(house, repository, eyes, reply, record=not options["no_record"])
+        look.named = bool(names)
         proofs = look.at(chosen, wish)
         repairs: list[Repaired] = []
         if options["repair"]:
             repairing = Repairing(house, repository, eyes, points=points, reply=reply)
             proofs, repairs = repairing.of(proofs, lambda some: look.at(some, wish))
         proofs = [*_missed(hidden, names, DEFAULT_LEVEL if level is None else level), *proofs]
-        _look_besides(repository, points, reply, named=bool(names), chosen=chosen)
+        _look_besides(repository, looked.lineages, reply, named=bool(names), chosen=chosen)
         tell(reply, proofs)
         tell_repairs(reply, repairs)
         reply.warnings = repository.warnings
         return reply
     finally:
         house.close()
+
+
+def _meant(names: Sequence[str]) -> list[list[Selector]]:
+    """What each of *names* means; nothing (and so all is looked at) where one is a pattern."""
+    from drd.core.selectors import parse_point  # noqa: PLC0415
+
+    selectors = [parse_point(name) for name in names]
+    if any(set(one.name) & set("*?[") for one in selectors):
+        return []
+    return [[one] for one in selectors]
 
 
 class _Look:
@@ -121,15 +134,30 @@ class _Look:
         self._eyes = eyes
         self._reply = reply
         self._record = record
+        self.named = True
+        """Whether somebody named what is looked at: else it is all."""
 
     def at(self, chosen: Sequence[PointInfo], wish: Wish) -> list[tuple[PointInfo, Proof]]:
         """Prove *chosen*; those of one level and one rotation in one round."""
         from drd.cli.recording import Plans  # noqa: PLC0415
+        from drd.work import listing  # noqa: PLC0415
+        from drd.work.proving import SOURCE_LEVEL  # noqa: PLC0415
 
         plans = Plans(wish, self._house.config)
         groups: dict[tuple[int, Rotation | None], list[PointInfo]] = {}
-        for info in chosen:
-            groups.setdefault(plans.of(info), []).append(info)
+        if not wish.rotate:
+            groups = {plans.of(info): list(chosen) for info in chosen[:1]}
+        for points in listing.by_lineage(chosen if wish.rotate else ()).values():
+            try:
+                plan = plans.of(points[-1], named=self.named or bool(wish.policy))
+            except NotFoundError as error:
+                if wish.policy:
+                    raise
+                error.about = f"{points[-1].name}: {error.about}"
+                self._reply.errors.append(error)
+                continue
+            of_source = plan[0] == SOURCE_LEVEL
+            groups.setdefault(plan, []).extend(points[-1:] if of_source else points)
         proofs: list[tuple[PointInfo, Proof]] = []
         for (level, rotation), some in groups.items():
             if not any(isinstance(one, StoppedError) for one in self._reply.errors):
@@ -238,7 +266,7 @@ def _deleted_meanwhile(prover: Prover, info: PointInfo, error: DrdError) -> bool
 
 def _look_besides(
     repository: Repository,
-    points: Sequence[PointInfo],
+    known: Container[bytes],
     reply: Reply,
     *,
     named: bool,
@@ -253,7 +281,7 @@ def _look_besides(
     if any(isinstance(error, StoppedError) for error in reply.errors):
         return
     try:
-        _look_for_shut(repository, points, reply, named=named)
+        _look_for_shut(repository, known, reply, named=named)
         try:
             besides.check_reader(repository)
         except IntegrityError as error:
@@ -268,16 +296,12 @@ def _look_besides(
 
 
 def _look_for_shut(
-    repository: Repository, points: Sequence[PointInfo], reply: Reply, *, named: bool
+    repository: Repository, known: Container[bytes], reply: Reply, *, named: bool
 ) -> None:
     from drd.work import gaps  # noqa: PLC0415
 
     unknown = [error for error in reply.errors if isinstance(error, NotFoundError)]
-    shut = (
-        list(gaps.locked(repository, {one.lineage for one in points}))
-        if unknown or not named
-        else []
-    )
+    shut = list(gaps.locked(repository, known)) if unknown or not named else []
     if shut:  # what was not found may be what cannot be opened
         reply.errors = [error for error in reply.errors if error not in unknown] + list(shut)
 

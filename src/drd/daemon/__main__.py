@@ -44,12 +44,14 @@ def drd(context: click.Context, config: str | None) -> None:
 
 @drd.command("check-config", epilog=EXITS)
 @click.option("--config", metavar="FILE", help="Configuration, when not named before.")
+@click.option("--online", is_flag=True, help="Also try what it names.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
 @click.pass_obj
-def check_config(given: str | None, config: str | None, *, as_json: bool) -> None:
+def check_config(given: str | None, config: str | None, *, online: bool, as_json: bool) -> None:
     """Say what is wrong with the configuration; as 'drctl check-config'."""
     words = ["--config", named] if (named := config or given) else []
-    words += ["check-config", *(["--json"] if as_json else [])]
+    words += ["check-config"]
+    words += [word for word, on in (("--online", online), ("--json", as_json)) if on]
     os.execv(sys.executable, [sys.executable, "-m", "drd.cli.main", *words])  # noqa: S606 - ourselves
 
 

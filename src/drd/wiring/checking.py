@@ -19,6 +19,7 @@ from drd.config.loading import key_lines
 from drd.errors import DrdError, NotFoundError
 from drd.model import Found, Role
 from drd.wiring import House
+from drd.wiring.rights import hindrances
 
 PATIENCE_S: Final = 3.0
 NAMED: Final = 5
@@ -37,6 +38,7 @@ def try_out(config: Config, text: str, path: Path) -> list[Fault]:
             *_tried(page, ("keys", "file"), lambda: house.ring(Role.BACKUP)),
             *_tried(page, ("repository", "url"), lambda: house.repository(Role.BACKUP)),
             *_pruner(config, page),
+            *_verify(house, page),
             *_sources(house, page),
         ]
     finally:
@@ -62,6 +64,16 @@ def _pruner(config: Config, page: Page) -> Iterator[Fault]:
         yield from _tried(
             page, keys, lambda: read_credentials(pruner, os.environ, table=".".join(keys))
         )
+
+
+def _verify(house: House, page: Page) -> Iterator[Fault]:
+    """What keeps the daemon from the verifies that policies want: it runs, and they fail."""
+    try:
+        found = list(hindrances(house))
+    except DrdError:  # told with the key file, or with the repository
+        return
+    for one in found:
+        yield page.warning(("daemon", "verify"), f"does not work: {one}", one.hint)
 
 
 # ── the metrics port ────────────────────────────────────────────────────────────────────────────

@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 
 ROTATES: Final = (1, 2)
 """Levels that read packs, and so take turns; the others look at all each time."""
+OPENS: Final = (2,)
+"""Levels that open packs."""
+READS: Final = (0, 1, 2)
+"""Levels that ask the store for packs: to ask for their size needs the same right."""
 NOT_HERE: Final = (
     "this host's keys cannot prove that: where the verify role has a host or a unit of its own, write "
     "verify = false below [daemon] here"

@@ -95,6 +95,13 @@ def test_even_with_the_whole_key_file_the_writers_host_reads_no_pack(hosts: Host
     hosts.writer.key.write_text(hosts.owner.key.read_text())
     answer = hosts.writer.run("verify", "disks/a.img", "--level", "2")
     assert answer.code == STORE_REFUSES, answer.text
+    policy = '[policy.gold]\nevery = "1h"\nverify = { level = 2, every = "1d" }\n'
+    hosts.writer.configure(extra=policy)
+    told = hosts.writer.run("check-config", "--online")
+    assert told.code == 0, told.text
+    (one,) = [one for one in told.reply["findings"] if one["key"] == "daemon.verify"]
+    assert "packs cannot be read" in one["message"]
+    assert "verify = false below [daemon]" in one["hint"]
 
 
 def test_what_each_principal_is_refused(hosts: Hosts) -> None:
