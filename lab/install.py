@@ -17,6 +17,8 @@ DEBIAN = (
     *("ceph-mon", "ceph-osd", "ceph-common", "radosgw"),  # the cluster and its tools
     *("python3-rbd", "python3-rados"),  # the bindings drd itself uses
     "prometheus",  # promtool runs the cases of the shipped rules
+    "prometheus-alertmanager",  # amtool reads the example of docs/alerts.md
+    "faketime",  # the clock of a daemon jumps
     *("debootstrap", "systemd-container"),  # a Debian to boot, see `debian` and `machine`
 )
 MODULE = "github.com/minio/minio"

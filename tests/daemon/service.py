@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, TypeVar
 
+from tests.daemon.jumping import Clock
 from tests.unit.stores.processes import in_own_mounts
 
 DRD = str(Path(sys.executable).with_name("drd"))
@@ -117,10 +118,16 @@ def _below(pid: int) -> Iterator[int]:
 
 @contextmanager
 def running(
-    config: Path, log: Path, *, small: Path | None = None, **environment: str
+    config: Path,
+    log: Path,
+    *,
+    small: Path | None = None,
+    clock: Clock | None = None,
+    **environment: str,
 ) -> Iterator[Service]:
-    """A daemon for the time of a test; at its end nothing of it is left."""
-    service = Service(config, log, small).start(**environment)
+    """A daemon for the time of a test, that goes by *clock*; at its end nothing of it is left."""
+    told = clock.environment if clock else {}
+    service = Service(config, log, small).start(**environment, **told)
     try:
         yield service
     finally:

@@ -25,7 +25,7 @@ from drd.core.lines import text
 from drd.daemon.chores import PRUNE, VERIFY
 from drd.errors import DrdError, NotFoundError
 from drd.model import BackupResult, Found, Json, Outcome, PointInfo, Progress, Role
-from drd.ports import Report
+from drd.ports import Moved, Report
 
 if TYPE_CHECKING:
     from drd.wiring import House
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened(
-    config: Mapping[str, Json], *, report: Report, stopping: Callable[[], bool]
+    config: Mapping[str, Json], *, report: Report, stopping: Callable[[], bool], moved: Moved
 ) -> Iterator[House]:
     """The house of a configuration, as the daemon holds it."""
     from drd.config.loading import read_config  # noqa: PLC0415 - the daemon needs none of it
     from drd.wiring import House  # noqa: PLC0415
 
     read = read_config(text(config, "config"), Path(text(config, "path")))
-    house = House(read, report=report, stopping=stopping)
+    house = House(read, report=report, stopping=stopping, moved=moved)
     try:
         yield house
     finally:

@@ -37,9 +37,14 @@ class Running:
     result: Mapping[str, Json] = field(default_factory=dict)
 
     def hear(self, said: Mapping[str, Json], at: float) -> None:
-        """A line came in: only what differs from the last one is progress."""
+        """A line came in: of progress only what differs from the last one counts."""
         if text(said, "is") == "result":
             self.result = said
+            self.moved_at = at
+            return
+        if (
+            text(said, "is") == "moved"
+        ):  # a pack can take longer than the limit where the line is slow
             self.moved_at = at
             return
         place = (text(said, "stage"), number(said, "done"))

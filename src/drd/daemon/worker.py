@@ -172,7 +172,7 @@ class Voice:
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
         self._lock = threading.Lock()
-        self._said_at = 0.0
+        self._said_at = self._moved_at = 0.0
         self._stage = ""
 
     def say(self, said: Mapping[str, Json]) -> None:
@@ -195,6 +195,13 @@ class Voice:
                 "total": progress.total,
             }
         )
+
+    def moved(self) -> None:
+        """Bytes go to the store or come from it, however slowly: told as often as progress is."""
+        now = time.monotonic()
+        if now - self._moved_at >= REPORT_S:
+            self._moved_at = now
+            self.say({"is": "moved"})
 
 
 def _serve() -> int:
@@ -228,7 +235,9 @@ def _result(
     warnings: list[str] = []
     try:
         work: Callable[..., dict[str, Json]] = jobs.JOBS[text(job, "job")]
-        with jobs.opened(config, report=voice.report, stopping=orders.stop.is_set) as house:
+        with jobs.opened(
+            config, report=voice.report, stopping=orders.stop.is_set, moved=voice.moved
+        ) as house:
             warnings = house.warnings
             orders.limits_go_to(house.gates.limit)
             try:

@@ -47,6 +47,10 @@ Random: TypeAlias = Callable[[int], bytes]
 Report: TypeAlias = Callable[[Progress], None]
 """Where progress goes; called from any thread, must return at once."""
 
+Moved: TypeAlias = Callable[[], None]
+"""Hears that bytes went to a store or came from it, or that it answered; called from any thread, and
+often. So who waits for a slow store knows it from one that hangs."""
+
 
 class Store(Protocol):
     """A flat space of immutable objects: a bucket, a prefix of one, or a directory.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 
 from drd.model import Buffer, ObjectVersion, StoreAbilities
-from drd.ports import Store
+from drd.ports import Moved, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,12 @@ class MeteredStore:
     """A store that counts.
 
     Wrapped around ``RetryingStore`` it counts what was achieved; inside of it, every attempt that
-    succeeded. Cheap enough to make one per run around the shared store.
+    succeeded. Cheap enough to make one per run around the shared store. *moved* hears of each answer.
     """
 
-    def __init__(self, inner: Store) -> None:
+    def __init__(self, inner: Store, moved: Moved = lambda: None) -> None:
         self._inner = inner
+        self._moved = moved
         self._traffic = Traffic()
         self._lock = Lock()
 
@@ -93,7 +94,9 @@ class MeteredStore:
 
     def stat(self, key: str, *, version: str = "") -> ObjectVersion:
         """The inner store's; not counted."""
-        return self._inner.stat(key, version=version)
+        found = self._inner.stat(key, version=version)
+        self._moved()
+        return found
 
     def list(
         self, prefix: str, *, limit: int | None = None, after: str = ""
@@ -120,8 +123,10 @@ class MeteredStore:
     def delete(self, key: str, *, version: str = "") -> None:
         """Remove; not counted."""
         self._inner.delete(key, version=version)
+        self._moved()
 
     def _count(self, **added: int) -> None:
         with self._lock:
             now = self._traffic
             self._traffic = replace(now, **{n: getattr(now, n) + c for n, c in added.items()})
+        self._moved()

@@ -31,7 +31,7 @@ from drd.core.address import S3Address
 from drd.core.names import is_component, is_key
 from drd.errors import ObjectMissingError, StoreError, TransientStoreError
 from drd.model import Buffer, ObjectVersion, StoreAbilities
-from drd.ports import Random
+from drd.ports import Moved, Random
 from drd.stores import names
 from drd.stores.probing import probe
 from drd.stores.s3_body import body_of
@@ -44,6 +44,9 @@ _NULL: Final = "null"
 
 _PAGE: Final = 1000
 """Entries that one LIST gives at most (Amazon S3 API Reference, ListObjectVersions)."""
+
+_SLICE: Final = 1 << 20
+"""Bytes of an answer that are read at a time."""
 
 _MARKERS: Final = frozenset({"KeyMarker", "VersionIdMarker"})
 
@@ -75,6 +78,7 @@ class S3Store:
         address: bucket and prefix.
         settings: endpoint and keys.
         random: names of probes.
+        moved: hears of each slice of a body, and of each page of a list.
 
     Raises:
         ConfigError: the settings cannot be used. The store is not talked to yet.
@@ -86,6 +90,7 @@ class S3Store:
         settings: S3Settings,
         *,
         random: Random = secrets.token_bytes,
+        moved: Moved = lambda: None,
     ) -> None:
         # Not at the top: botocore takes 0.15 s, and `drctl --help` must not wait for it.
         from drd.stores import s3_client, s3_errors  # noqa: PLC0415
@@ -95,6 +100,7 @@ class S3Store:
         self._address = address
         self._above = f"{address.prefix}/" if address.prefix else ""
         self._random = random
+        self._moved = moved
         self._lock = Lock()
         self._abilities: StoreAbilities | None = None
         self._lists_versions = True
@@ -127,7 +133,7 @@ class S3Store:
         """
         full = self._full(key)
         condition: Any = {"IfNoneMatch": "*"} if if_absent else {}
-        with self._talk(key), body_of(data) as body:
+        with self._talk(key), body_of(data, self._moved) as body:
             answer = self._client.put_object(
                 Bucket=self._address.bucket,
                 Key=full,
@@ -289,7 +295,11 @@ class S3Store:
         with self._talk(key, request.get("VersionId", "")):
             answer = self._client.get_object(**request)
             with closing(answer["Body"]) as body:
-                data = body.read()
+                pieces = []
+                for piece in body.iter_chunks(_SLICE):
+                    pieces.append(piece)
+                    self._moved()
+        data = b"".join(pieces)
         if "Range" in request and answer["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.OK:
             return data[start:end]  # the store sent all of it, as RFC 9110 (14.2) lets it
         return data
@@ -365,6 +375,7 @@ class S3Store:
         while True:
             page = self._page({**request, **marker, "MaxKeys": ask}, about=prefix)
             self._errors.check_answered(page, "IsTruncated", about=self.url)
+            self._moved()
             yield page
             if not page["IsTruncated"]:
                 return

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Final, Self
 
 from drd.model import Buffer
+from drd.ports import Moved
 
 SMALL: Final = 256 * 1024
 """Bodies up to this many bytes go out whole, without asking first."""
@@ -29,7 +30,8 @@ class Body:
     traceback or a cycle in the library would hold one for long.
     """
 
-    def __init__(self, data: Buffer) -> None:
+    def __init__(self, data: Buffer, moved: Moved) -> None:
+        self._moved = moved
         self.sha256 = known_sha256(data)
         self._view = memoryview(data).cast("B")
         self._piece = memoryview(b"")
@@ -48,8 +50,9 @@ class Body:
     def read(self, size: int = -1) -> memoryview:
         """Return the next *size* bytes (all when negative) as a view; an empty one at the end.
 
-        The view lives until the next read.
+        The view lives until the next read; that somebody asks for it tells that the one before went out.
         """
+        self._moved()
         self._piece.release()
         end = len(self._view) if size < 0 else self._at + size
         self._piece = self._view[self._at : end]
@@ -79,10 +82,12 @@ def known_sha256(data: Buffer) -> bytes | None:
 
 
 @contextmanager
-def body_of(data: Buffer) -> Iterator[bytearray | Body]:
-    """Choose how *data* is sent; botocore would wrap ``bytes`` into a file, and ask first."""
+def body_of(data: Buffer, moved: Moved) -> Iterator[bytearray | Body]:
+    """Choose how *data* is sent; botocore would wrap ``bytes`` into a file, and ask first. *moved* hears
+    of each slice.
+    """
     if memoryview(data).nbytes <= SMALL:
         yield bytearray(data)
         return
-    with Body(data) as body:
+    with Body(data, moved) as body:
         yield body

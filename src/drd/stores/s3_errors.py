@@ -14,6 +14,7 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
     SSLError,
 )
@@ -168,6 +169,7 @@ def translated(*, bucket: str, about: str, version: str = "") -> Iterator[None]:
     except (
         BotocoreConnectionError,
         HTTPClientError,
+        IncompleteReadError,
         urllib3.exceptions.HTTPError,
         http.client.HTTPException,
         OSError,

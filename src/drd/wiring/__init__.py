@@ -25,7 +25,7 @@ from drd.errors import ConfigError, IntegrityError, NotFoundError, RefusedError,
 from drd.keys.opening import open_key, open_sheet
 from drd.leases.local import LocalLease
 from drd.model import Found, Json, Role
-from drd.ports import KeyRing, Lease, Report, Source, Store
+from drd.ports import KeyRing, Lease, Moved, Report, Source, Store
 from drd.stores.cached import CachedStore
 from drd.stores.local import LocalStore
 from drd.stores.metered import MeteredStore
@@ -101,11 +101,14 @@ class House(HostState):
         reach: Reach | None = None,
         report: Report | None = None,
         stopping: Callable[[], bool] = bool,
+        moved: Moved = lambda: None,
     ) -> None:
         super().__init__(config, reach)
         self._stopping = stopping
         self._sheet = sheet
         self.report: Report = report or (lambda _progress: None)
+        self.moved = moved
+        """Hears that bytes go to the store or come from it."""
         self._closing = Event()
         self.gates = Gates(lambda: stopping() or self._closing.is_set(), self.report)
         self._closers: list[Callable[[], None]] = []
@@ -146,7 +149,7 @@ class House(HostState):
             retrying = RetryingStore(
                 self._bare_store(), patience=self._patience(), wait=self._closing.wait
             )
-            self._metered = MeteredStore(retrying)
+            self._metered = MeteredStore(retrying, self.moved)
         if not cached or self.config is None:
             return self._metered
         return CachedStore(self._metered, self._state() / "tables", warn=self._warn)
@@ -186,7 +189,7 @@ class House(HostState):
         if s3 is None:
             raise ConfigError("an s3:// repository needs [repository.s3]", about=repository.url)
         settings = s3_settings(s3, s3, table="repository.s3")
-        return S3Store(address, settings)
+        return S3Store(address, settings, moved=self.moved)
 
     # ── keys and repository ───────────────────────────────────────────────────────────────────
     def ring(self, role: Role) -> KeyRing:

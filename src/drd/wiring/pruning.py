@@ -12,6 +12,7 @@ from drd.core.address import FileAddress, parse_address
 from drd.leases.local import LocalLease
 from drd.model import PointInfo
 from drd.ports import Lease, Store
+from drd.stores.metered import MeteredStore
 from drd.stores.retrying import Patience, RetryingStore
 from drd.stores.s3 import S3Store
 from drd.wiring.clock import now
@@ -62,7 +63,9 @@ def deleting_store(house: House) -> Store:
     s3 = repository.s3
     settings = s3_settings(s3, repository.s3.pruner, table="repository.s3.pruner")
     patience = Patience(total_s=s3.patience_s)
-    return RetryingStore(S3Store(address, settings), patience=patience, wait=house.wait)
+    store = S3Store(address, settings, moved=house.moved)
+    retrying = RetryingStore(store, patience=patience, wait=house.wait)
+    return MeteredStore(retrying, house.moved)
 
 
 def lease_of(house: House, points: Sequence[PointInfo]) -> Lease:

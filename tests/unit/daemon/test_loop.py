@@ -223,6 +223,18 @@ def test_a_run_without_progress_is_killed_and_one_that_moves_is_not() -> None:
     assert stage.said("run_stalled")
 
 
+def test_a_run_whose_bytes_still_move_is_not_killed() -> None:
+    """On a slow line one pack can take longer than the limit."""
+    stage = Stage(CONFIG.replace("workers = 2", 'workers = 2\nstall_after = "60s"')).begun("a")
+    run = str(stage.under_way()["vms/a"]["run"])
+    for _ in range(5):
+        stage.happens(Line(run, {"is": "moved"}))
+        stage.passes(50)
+    assert run not in stage.workers.killed
+    stage.passes(30)
+    assert run in stage.workers.killed
+
+
 def test_sigterm_begins_nothing_asks_backups_to_stop_and_kills_in_the_end() -> None:
     stage = Stage().begun("a", "b")
     run = str(stage.under_way()["vms/a"]["run"])
