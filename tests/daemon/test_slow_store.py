@@ -85,7 +85,7 @@ def test_answers_that_take_long_only_make_runs_longer(
 def test_a_pack_that_takes_longer_than_the_limit_is_not_killed_while_its_bytes_move(
     far: Site, line: Line, tmp_path: Path
 ) -> None:
-    """Packs of 1 MiB, four at a time, 512 KiB a second: none is through before 6 seconds."""
+    """A pack of 4 MiB, 512 KiB a second: it is not through before 8 seconds."""
     path = filled(far, "a.img", 4 * MIB, 2)
     configured(far, every="1h", stall_after="3s")
     line.bytes_per_s = 512 * KIB

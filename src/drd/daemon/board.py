@@ -177,6 +177,13 @@ class Board:
         if self.pauses.pop(identity, None) is not None:
             self.diary.end_pause(identity)
 
+    def clock_moved(self, by: timedelta) -> None:
+        """The clock jumped: what waits goes on waiting for as long as it would have."""
+        for subject, pause in self.pauses.items():
+            self.pauses[subject] = replace(pause, until=pause.until + by)
+        for identity, until in self.holds_off.items():
+            self.holds_off[identity] = until + by
+
     def hold_off(self, identity: str, until: datetime) -> None:
         """Leave an image alone for a while; nobody failed."""
         self.holds_off[identity] = until

@@ -230,6 +230,7 @@ class Loop:
             if abs(jump) > JUMP_S:
                 self._desk.log.say("clock_jumped", seconds=round(jump, 1))
                 self.agenda.forget()
+                self.board.clock_moved(timedelta(seconds=jump))
                 if jump < 0:  # what was noted with the clock of before must not hold anything back
                     self._chores.forget_times()
         self._last = (now, at)
@@ -354,8 +355,9 @@ class Loop:
     def _end_backup(self, one: Running, record: RunRecord, now: datetime) -> None:
         pause = self._pause(record, now)
         if record.outcome is Outcome.BUSY:
-            free_at = one.free_at(now, float(self.config.daemon.lease_ttl))
-            self.board.hold_off(record.subject, free_at)
+            subject, ttl_s = record.subject, float(self.config.daemon.lease_ttl)
+            longest_s = self.board.longest_pause(subject, now)
+            self.board.hold_off(subject, one.free_at(now, ttl_s, longest_s))
         say_end(self._desk.log, one, record, pause, now=now)
         self.board.note_end(record, pause, one.head(record.subject, now))
 

@@ -105,15 +105,16 @@ class Running:
             return "the run ended well, and named no point"  # so it would be due again at once
         return ""
 
-    def free_at(self, now: datetime, ttl_s: float) -> datetime:
-        """When to look again at what another one holds: when its lease runs out, where that is known.
+    def free_at(self, now: datetime, ttl_s: float, longest_s: float) -> datetime:
+        """When to look again at what another one holds: when its lease runs out, where that is known;
+        else after a while, no longer than *longest_s*: a prune in between costs no more than a failure.
 
         If the holder died it is free then, and not before; if it lives, it will have renewed it. A clock
         that differs from the cluster's moves that, by no more than the time to live.
         """
         until = _moment(text(self.result, "until"))
         if until is None:
-            return now + timedelta(seconds=max(BUSY_AGAIN_S, ttl_s / 2))
+            return now + timedelta(seconds=min(max(BUSY_AGAIN_S, ttl_s / 2), longest_s))
         left_s = (until - now).total_seconds()
         return now + timedelta(seconds=min(max(left_s, 0.0), ttl_s) + 1.0)
 

@@ -235,6 +235,26 @@ def test_a_run_whose_bytes_still_move_is_not_killed() -> None:
     assert run in stage.workers.killed
 
 
+@pytest.mark.parametrize("how", ["failed", "busy"])
+def test_a_wait_that_a_wrong_clock_noted_is_no_longer_for_it(how: str) -> None:
+    stage = Stage(CONFIG.replace('every = "1h"', 'every = "5m"')).begun("a")
+    stage.passes(HOUR, timer=30)
+    stage.ends(stage.under_way()["vms/a"], 14, outcome=how, code="source", message="", hint="")
+    stage.passes(1)
+    assert not stage.under_way()
+    stage.passes(-HOUR, timer=1)
+    assert not stage.under_way()
+    stage.passes(90)
+    assert list(stage.under_way()) == ["vms/a"]
+
+
+def test_what_somebody_works_on_is_left_alone_no_longer_than_its_interval() -> None:
+    stage = Stage(CONFIG.replace('every = "1h"', 'every = "5s"')).begun("a")
+    stage.ends(stage.under_way()["vms/a"], 15, outcome="busy", code="busy", until="")
+    stage.passes(6)
+    assert list(stage.under_way()) == ["vms/a"]
+
+
 def test_sigterm_begins_nothing_asks_backups_to_stop_and_kills_in_the_end() -> None:
     stage = Stage().begun("a", "b")
     run = str(stage.under_way()["vms/a"]["run"])
