@@ -145,6 +145,8 @@ def test_drctl_run_makes_a_point_now(site: Site, tmp_path: Path) -> None:
     nobody = site.run("run", "disks/a.img")
     assert nobody.code == 10
     assert "no daemon runs here" in nobody.error["message"]
+    for way in ("systemctl start drd", "drctl backup NAME"):
+        assert way in nobody.error["hint"]
     with running(site.config, tmp_path / "log") as drd:
         drd.wait_for("run_done")
         answer = site.run("run", "disks/*", "--wait")
@@ -172,4 +174,9 @@ def test_a_textfile_that_cannot_be_written_is_told_once_and_stops_nothing(
         assert not drd.said("catalogue_unusable")
         folder.mkdir()
         until((folder / "drd.prom").exists, "it is written when it can be")
+        site.configure(extra=extra.replace("drd.prom", "other.prom"))
+        drd.process.send_signal(signal.SIGHUP)
+        until((folder / "other.prom").exists, "a reload takes another path")
+        until(lambda: not (folder / "drd.prom").exists(), "the old file goes")
+        assert not [one for one in drd.said("config_warning") if "textfile" in one["message"]]
         assert drd.stop() == 0

@@ -16,6 +16,7 @@ from drd.model import Buffer, ByteRange, PointKind
 from drd.ports import Store
 from drd.sources.device_target import DeviceTarget
 from drd.testing.sources import MemoryTarget
+from drd.work.gaps import refuse_doomed
 from drd.work.restore import Damage, Outcome
 from tests.unit.work.points import NAME, KeysRead, info, with_points
 from tests.unit.work.world import HANDS
@@ -40,6 +41,20 @@ def test_what_has_no_backup_yet_hides_nothing() -> None:
     _check_owner("a/b", OLD, [*OF_OLD, *unfinished])
     renamed = [OF_NEW[0], replace(OF_NEW[1], name="a/c")]
     _check_owner("a/b", OLD, [*OF_OLD, *renamed])
+
+
+def test_of_a_doomed_point_the_nearest_that_restores_is_named() -> None:
+    points = [
+        info(seq, doomed=seq in (1, 2), kind=PointKind.PARTIAL if seq == 3 else PointKind.FULL)
+        for seq in range(1, 6)
+    ]
+    with pytest.raises(RefusedError) as caught:
+        refuse_doomed(points[1], points)
+    assert f"nearest in time is {points[0].name}@4" in caught.value.hint
+    with pytest.raises(RefusedError) as caught:
+        refuse_doomed(points[1], points[:3])
+    assert "nearest" not in caught.value.hint
+    refuse_doomed(points[4], points)
 
 
 class Impatient(KeysRead):

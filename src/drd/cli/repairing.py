@@ -82,7 +82,7 @@ class Repairing:
 
     def _lineage(self, lineage: bytes, keys: Sequence[str]) -> Iterator[Repaired]:
         from drd.wiring.pruning import lease_of  # noqa: PLC0415
-        from drd.work.bench import lease_name  # noqa: PLC0415
+        from drd.work.bench import leased  # noqa: PLC0415
         from drd.work.listing import full_points  # noqa: PLC0415
         from drd.work.repair import Tools, repair  # noqa: PLC0415
         from drd.work.verify import Round  # noqa: PLC0415
@@ -92,7 +92,7 @@ class Repairing:
         tools = Tools(self._reopen, self._house.report)
         try:
             # A prune must not delete what is put here, nor a backup remove the snapshot that is read.
-            with lease_of(self._house, points).hold(lease_name(points[-1].identity)):
+            with leased(lease_of(self._house, points), points[-1].identity, points[-1].name):
                 yield from repair(Round(self._repository, 2, self._eyes), full, keys, tools)
         except DrdError as error:
             error.about = error.about or points[-1].name

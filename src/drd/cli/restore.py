@@ -107,7 +107,7 @@ def _restore(house: House, text: str, options: dict[str, Any]) -> Reply:
         points, seen=max(seen.get(lineage, 0), head), proven=max(made.get(lineage, 0), head)
     )
     info = gaps.choose_whole(repository, points, selector)
-    gaps.refuse_doomed(info)
+    gaps.refuse_doomed(info, points)
     keys, point = listing.open_full(repository, info)
     opened = OpenedPoint(repository, keys, point)
     opened.warm(hands.transfers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import SplitResult, urlsplit
@@ -91,9 +92,21 @@ def parse_listen(value: str) -> str:
     if not value:
         return value
     host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isdecimal() or not 0 < int(port) < PORTS:
+    good = colon and host and port.isdecimal() and 0 < int(port) < PORTS
+    if not good or not _is_host(host):
         raise ValueError(f"is {value!r}: write HOST:PORT, such as 127.0.0.1:9750 or [::1]:9750")
     return value
+
+
+def _is_host(text: str) -> bool:
+    """A name, an IPv4 address, or an IPv6 address in brackets: without them its end looks like a port."""
+    if not set(text) & set(":[]"):
+        return True
+    try:
+        IPv6Address(text[1:-1])
+    except ValueError:
+        return False
+    return text[0] == "[" and text[-1] == "]"
 
 
 def parse_window(value: str) -> str:

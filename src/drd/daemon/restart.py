@@ -24,7 +24,6 @@ def later(old: Config, new: Config) -> list[str]:
             )
     kept = {
         "metrics": (old.daemon.metrics, new.daemon.metrics),
-        "textfile": (old.daemon.textfile, new.daemon.textfile),
         "log": (old.daemon.log, new.daemon.log),
         "log_names": (old.daemon.log_names, new.daemon.log_names),
     }

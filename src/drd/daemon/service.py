@@ -14,7 +14,6 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
 
-from drd.config import Config
 from drd.daemon.control import Control
 from drd.daemon.happenings import Happening, Signalled
 from drd.daemon.log import Log
@@ -22,7 +21,7 @@ from drd.daemon.loop import Desk, Loaded, Loop
 from drd.daemon.notify import Notifier
 from drd.daemon.nursery import Nursery
 from drd.daemon.seen import Seen
-from drd.daemon.serving import Metrics, MetricsServer
+from drd.daemon.serving import Metrics, MetricsServer, remove
 from drd.daemon.spool import Spool
 from drd.daemon.view import View
 from drd.daemon.waking import Waker
@@ -76,7 +75,11 @@ def serve(given: str | None) -> None:
             notifier=Notifier(os.environ),
             wake=clock.wake,
             load=lambda: Loaded(*load(path)),
-            view=View(_shower(metrics, config, log), house.proofs, house.tenant),
+            view=View(
+                _shower(metrics, lambda: loop.config.daemon.textfile, log),
+                house.proofs,
+                house.tenant,
+            ),
             ours=ours,
         )
         loop = Loop(desk, loaded, queue)
@@ -89,19 +92,26 @@ def serve(given: str | None) -> None:
         loop.serve()
 
 
-def _shower(metrics: Metrics, config: Config, log: Log) -> Callable[[Seen], None]:
-    """What takes each view: the server's threads, and a file where one is wanted.
+def _shower(
+    metrics: Metrics, wanted: Callable[[], Path | None], log: Log
+) -> Callable[[Seen], None]:
+    """What takes each view: the server's threads, and a file where one is *wanted* now.
 
-    A file that cannot be written is told once, and tried again with each view.
+    A file that cannot be written is told once, and tried again with each view. One that is not wanted
+    any more is removed: its numbers would stand still, and alarms go by that.
     """
-    textfile, told = config.daemon.textfile, set[str]()
+    told, written = set[str](), list[Path]()
 
     def show(seen: Seen) -> None:
         metrics.show(seen)
-        if textfile is None:
-            return
+        textfile = wanted()
         try:
+            while written and written[-1] != textfile:
+                remove(written.pop())
+            if textfile is None:
+                return
             metrics.write(textfile)
+            written[:] = [textfile]
             told.clear()
         except ConfigError as error:
             if error.message not in told:

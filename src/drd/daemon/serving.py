@@ -106,6 +106,22 @@ class Metrics:
             ) from error
 
 
+def remove(path: Path) -> None:
+    """Take a textfile away that is not written any more.
+
+    Raises:
+        ConfigError: it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"the old textfile of the metrics cannot be removed: {error.strerror or error}",
+            about=str(path),
+            hint="remove it: its numbers stand still, and alarms go by that",
+        ) from error
+
+
 def _render(seen: Seen | None) -> bytes:
     registry = CollectorRegistry(auto_describe=False)
     ProcessCollector(registry=registry)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from drd.core.lines import decode, encode, text
-from drd.errors import DrdError, NotFoundError
+from drd.errors import ConfigError, DrdError, NotFoundError
 from drd.model import Json
 
 NAME: Final = "control.sock"
@@ -34,6 +34,7 @@ def ask(folder: Path, question: Mapping[str, Json]) -> Mapping[str, Json]:
 
     Raises:
         NotFoundError: no daemon listens there.
+        ConfigError: this user may not ask it.
         DrdError: it does not answer.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as out:
@@ -41,11 +42,18 @@ def ask(folder: Path, question: Mapping[str, Json]) -> Mapping[str, Json]:
         try:
             with address_in(folder) as address:
                 out.connect(address)
+        except PermissionError as error:
+            raise ConfigError(
+                "the daemon may run, but this user may not ask it: permission denied",
+                about=str(folder / NAME),
+                hint="ask as root, or as the user that drd runs as: sudo -u drd drctl ...",
+            ) from error
         except OSError as error:
             raise NotFoundError(
                 f"no daemon runs here: {error.strerror}",
                 about=str(folder / NAME),
-                hint="'systemctl start drd'; 'drctl backup NAME' makes a point without it",
+                hint="'systemctl status drd' says why, 'systemctl start drd' starts it; "
+                "'drctl backup NAME' makes a point without it",
             ) from error
         try:
             out.sendall(encode(question))

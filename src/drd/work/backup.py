@@ -36,7 +36,7 @@ from drd.core.seal import sha256
 from drd.errors import DrdError, IntegrityError, RefusedError
 from drd.model import IMAGE_GEOMETRY, BackupResult, Found, PointInfo, Snapshot
 from drd.ports import Catalogue, FreezeOrder, Held, Source
-from drd.work.bench import Bench, lease_name
+from drd.work.bench import Bench, leased
 from drd.work.commit import keep_current
 from drd.work.gaps import damaged, locked
 from drd.work.history import Point, learn_unknown, newest, point_info
@@ -58,7 +58,7 @@ def backup(bench: Bench, source: Source, found: Found) -> BackupResult:
         SourceError: the image cannot be read.
         StoreError: the store failed; the next run goes on from the last committed point.
     """
-    with bench.lease.hold(lease_name(found.identity)) as held:
+    with leased(bench.lease, found.identity, found.label) as held:
         lineage = find_lineage(bench.repository, bench.catalogue, found, pool=bench.transfers)
         return _Run(bench, source, found, held).make(lineage)
 
@@ -69,7 +69,7 @@ def backup_unless(
     """As :func:`backup`; or the newest point, when it is full and of *since* or later: somebody else made
     it in the meantime.
     """
-    with bench.lease.hold(lease_name(found.identity)) as held:
+    with leased(bench.lease, found.identity, found.label) as held:
         lineage = find_lineage(bench.repository, bench.catalogue, found, pool=bench.transfers)
         try:
             return _Run(bench, source, found, held, since=since).make(lineage)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
 from drd.core import merge
 from drd.core.seal import sha256
+from drd.errors import BusyError
 from drd.model import Json
-from drd.ports import Catalogue, Lease, Now, Random, Report
+from drd.ports import Catalogue, Held, Lease, Now, Random, Report
 from drd.work.repository import Repository
 
 PARTIAL_PACKS: Final = 16
@@ -25,6 +27,22 @@ def lease_name(identity: str) -> str:
     begin one each.
     """
     return sha256(identity.encode()).hex()
+
+
+@contextmanager
+def leased(lease: Lease, identity: str, name: str) -> Iterator[Held]:
+    """Hold the lease of the image of that identity, which people call *name*.
+
+    Raises:
+        BusyError: somebody else works on it; it is told by its name.
+    """
+    with ExitStack() as stack:
+        try:
+            held = stack.enter_context(lease.hold(lease_name(identity)))
+        except BusyError as error:
+            error.about = name
+            raise
+        yield held
 
 
 @dataclass(frozen=True, slots=True)

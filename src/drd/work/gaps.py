@@ -19,7 +19,7 @@ from drd.errors import (
     ObjectMissingError,
     RefusedError,
 )
-from drd.model import PointInfo
+from drd.model import PointInfo, PointKind
 from drd.work.history import open_point, read_manifest
 from drd.work.lineagekeys import load_keys
 from drd.work.listing import find_lineage
@@ -166,17 +166,25 @@ def _damage(repository: Repository, of: PointInfo, seq: int, hint: str) -> Integ
     return IntegrityError(f"the manifest of {of.name}@{seq} is damaged", about=key, hint=hint)
 
 
-def refuse_doomed(info: PointInfo) -> None:
+def refuse_doomed(info: PointInfo, points: Sequence[PointInfo] = ()) -> None:
     """A doomed point is not restored, and proves nothing: what it needs may be gone already.
+
+    Args:
+        info: the point.
+        points: of its lineage: the nearest in time that can be restored is named.
 
     Raises:
         RefusedError: it is doomed.
     """
     if info.doomed:
         point = f"{info.name}@{info.seq}"
+        good = [one for one in points if one.kind is PointKind.FULL and not one.doomed]
+        near = min(good, key=lambda one: abs(one.point_at - info.point_at), default=None)
+        other = f", the nearest in time is {near.name}@{near.seq}" if near else ""
         raise RefusedError(
             "this point is doomed: prune wrote it on a list of what is to be deleted",
             about=point,
-            hint=f"restore another one ('drctl ls {info.name}'); or hold it, 'drctl hold add {point} "
-            "--why TEXT': the next 'drctl prune' spares it, if nothing of it was deleted yet",
+            hint=f"restore another one ('drctl ls {info.name}'{other}); or hold it, "
+            f"'drctl hold add {point} --why TEXT': the next 'drctl prune' spares it, if nothing of it "
+            "was deleted yet",
         )

@@ -32,7 +32,7 @@ from drd.core.retention import Decision, Keep
 from drd.errors import DrdError, IntegrityError, ObjectMissingError, RefusedError
 from drd.model import Json, KnownPoint, PointInfo, PointKind, TableSpan
 from drd.ports import Catalogue, Held, Lease, Now, Random, Store
-from drd.work.bench import lease_name
+from drd.work.bench import leased
 from drd.work.history import read_manifest
 from drd.work.holds import over
 from drd.work.journals import put_at, write
@@ -112,7 +112,7 @@ def prune(pruner: Pruner, points: Sequence[PointInfo], rules: Rules) -> Pruned:
         if pruner.dry_run:
             _Pass(pruner, None, rules, done).run()
         else:
-            with pruner.lease.hold(lease_name(last.identity)) as held:
+            with leased(pruner.lease, last.identity, last.name) as held:
                 _Pass(pruner, held, rules, done).run()
     except DrdError as error:
         done.stopped = error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import socket
 import stat
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from threading import Thread
 
 import pytest
 
+from drd.daemon.log import Log
+from drd.daemon.service import _shower
 from drd.daemon.serving import Metrics, MetricsServer
 from drd.errors import ConfigError
 from tests.unit.daemon.shown import FULL, NOW, WHOLE, names, samples, value
@@ -209,3 +212,20 @@ def test_a_textfile_that_cannot_be_replaced_leaves_nothing_behind(
         metrics.write(tmp_path / "drd.prom")
 
     assert [one.name for one in tmp_path.iterdir()] == ["drd.prom"]
+
+
+def test_a_file_that_is_not_wanted_any_more_is_taken_away(metrics: Metrics, tmp_path: Path) -> None:
+    """After a reload: numbers that stand still would raise an alarm in the old folder for ever."""
+    paths: list[Path | None] = [tmp_path / "old.prom"]
+    said = io.StringIO()
+    show = _shower(metrics, lambda: paths[-1], Log(said, as_json=True))
+    show(FULL)
+    assert [one.name for one in tmp_path.iterdir()] == ["old.prom"]
+    paths.append(tmp_path / "new.prom")
+    show(FULL)
+    assert [one.name for one in tmp_path.iterdir()] == ["new.prom"]
+    paths.append(None)
+    show(FULL)
+    assert not list(tmp_path.iterdir())
+    show(FULL)
+    assert said.getvalue() == ""

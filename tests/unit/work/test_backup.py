@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from drd.core import names
 from drd.errors import (
+    BusyError,
     CrashError,
     IntegrityError,
     RefusedError,
@@ -23,6 +24,7 @@ from drd.testing.mortal import Life, MortalSource
 from drd.testing.repository import SMALL
 from drd.testing.stores import FaultyStore
 from drd.work.backup import backup, backup_unless, find_lineage
+from drd.work.bench import lease_name
 from drd.work.making import snapshot_facts, snapshot_of
 from tests.unit.work.world import BLOCK, CELL, IMAGE, Process, World, fill
 
@@ -121,6 +123,13 @@ def test_a_store_that_hides_every_point_stops_the_writer(world: World) -> None:
 
 def test_a_busy_lineage_is_refused(world: World) -> None:
     world.lease = MemoryLease()
+    found = world.source.found(IMAGE)
+    with (
+        world.lease.hold(lease_name(found.identity)),
+        pytest.raises(BusyError) as caught,
+    ):
+        world.backup()
+    assert caught.value.about == found.label, "by its name, and not by that of a lock"
     with world.lease.hold("of another image"):
         assert world.backup().seq == 2
 
