@@ -3,7 +3,7 @@ SHELL := /usr/bin/env bash
 BIN := .venv/bin
 CODE := $(wildcard src tests lab tools benchmarks reader check)
 LAB ?= .lab
-WORKERS ?= -n 2 --dist loadfile
+WORKERS ?= -n 2 --dist loadfile --no-loadscope-reorder
 .PHONY: run demo lab test cover check format bench soak docs wheel deb lock servers
 
 run: .venv/made                     ## start what a user starts

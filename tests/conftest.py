@@ -1,7 +1,9 @@
 """What all tests share: a clean environment, hypothesis without a clock, and the real servers."""
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 pytest_plugins = ["tests.lab.fixtures"]
@@ -24,3 +26,16 @@ os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.d
 FRESH = os.environ.get("DRD_EFFORT", "1") != "1"
 settings.register_profile("drd", deadline=None, print_blob=True, derandomize=not FRESH)
 settings.load_profile("drd")
+
+UNIT = Path(__file__).parent / "unit"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with servers first, whose few tests take long; the many short ones of tests/unit come last.
+
+    After pytest-randomly has mixed the files; xdist keeps this order (--no-loadscope-reorder in the
+    Makefile). By number of tests, as it would sort them itself, the longest files came last, and one
+    worker ended minutes after the other.
+    """
+    items.sort(key=lambda item: UNIT in item.path.parents)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
@@ -64,6 +65,7 @@ def status(call: Call, names: tuple[str, ...], *, check: bool, watch: bool) -> R
             from drd.cli.watching import keep_showing  # noqa: PLC0415
 
             return keep_showing(lambda: looked(house, names))
+        gc.disable()  # of what 10,000 lines are made nothing goes before the end
         return looked(house, names, as_json=call.as_json)
     finally:
         house.close()

@@ -19,6 +19,10 @@ NEEDED: Final = (
     "drd.sources.device",
     "drd.sources.rbd",
     "drd.stores.s3",
+    # What others load at their first use: the first signature, the first map, the first statement.
+    "cryptography.hazmat.backends.openssl.backend",
+    "numpy.ma",
+    "importlib.readers",
 )
 HOSTS: Final = ("rados", "rbd")
 """Ceph's own modules, of the host: where there are none, a source that needs them says so."""
