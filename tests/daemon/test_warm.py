@@ -47,6 +47,8 @@ def test_backups_of_files_load_nothing(site: Site) -> None:
 
 
 def test_backups_of_images_to_a_bucket_load_nothing(tmp_path: Path, lab: Lab) -> None:
+    lab.start_ceph()
+    lab.start_minio()
     cloud = Cloud(tmp_path / "site", lab, patience_s=30.0, policy="gold")
     cloud.configure(extra=POLICY.format(every="1h"))
     assert cloud.run("init").code == 0

@@ -19,10 +19,12 @@ NEEDED: Final = (
     "drd.sources.device",
     "drd.sources.rbd",
     "drd.stores.s3",
-    # What others load at their first use: the first signature, the first map, the first statement.
+    "drd.stores.s3_errors",
+    # What others load at their first use: a signature, a map, a statement of SQL, a name of a host.
     "cryptography.hazmat.backends.openssl.backend",
     "numpy.ma",
     "importlib.readers",
+    "encodings.idna",
 )
 HOSTS: Final = ("rados", "rbd")
 """Ceph's own modules, of the host: where there are none, a source that needs them says so."""
