@@ -21,7 +21,7 @@ from drd.wiring import open_house
 
 IMAGES = 20
 EVERY_S = 20
-ROUNDS = 5
+ROUNDS = 4
 WORKERS = 4
 
 

@@ -15,6 +15,7 @@ from lab.ports import free_port
 
 IMAGES = 1000
 WATCH_S = 120
+SCRAPED_S = 45
 SCRAPE_S = 15
 """How often Prometheus asks by the examples of its own documentation."""
 QUIET_S = 10
@@ -33,11 +34,11 @@ def run(place: Place) -> Result:
     with service.daemon(config, place.env) as drd:
         drd.wait_for("image_found", count)
         Event().wait(place.sized(QUIET_S, 1))
-        seconds = place.sized(WATCH_S, 3)
-        place.say(f"watching it for {seconds} s, then with scrapes")
-        _watch(drd, found, "alone", seconds=seconds, scrape=lambda: None)
+        alone, scraped = place.sized(WATCH_S, 3), place.sized(SCRAPED_S, 3)
+        place.say(f"watching it for {alone} s, then for {scraped} s with scrapes")
+        _watch(drd, found, "alone", seconds=alone, scrape=lambda: None)
         asked = f"http://127.0.0.1:{port}/metrics"
-        _watch(drd, found, "scraped", seconds=seconds, scrape=lambda: _scrape(asked))
+        _watch(drd, found, "scraped", seconds=scraped, scrape=lambda: _scrape(asked))
         made = len(drd.said("run_started", kind="backup"))
         found.notes += sorted(set(drd.troubles()))
     if made:

@@ -22,7 +22,7 @@ def run(place: Place) -> Result:
     (file,) = folder.glob("state/*/catalogue.sqlite")
     env = process.environment(folder / "pycache")
     found = Result()
-    for _ in range(place.sized(7, 1)):
+    for _ in range(place.sized(5, 1)):
         for name, arguments in COMMANDS.items():
             ran = process.run([str(DRCTL), "--config", str(config), *arguments], env=env)
             found.measure(f"{name} s", ran.seconds)
