@@ -5,12 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
-from lab.folder import Lab
-from tests.daemon.conftest import POLICY
-from tests.e2e.cloud import Cloud
-from tests.e2e.site import MIB, Site
+from tests.e2e.site import Site
 
 WORKER = """\
 import json, sys
@@ -21,9 +17,9 @@ warm()
 before = set(sys.modules)
 from drd.daemon import jobs
 config = {"config": Path(sys.argv[1]).read_text(), "path": sys.argv[1]}
-report, stopping = lambda _: None, bool
+ears = {"report": lambda _: None, "stopping": bool, "moved": lambda *_: None}
 def work(kind, **job):
-    with jobs.opened(config, report=report, stopping=stopping) as house:
+    with jobs.opened(config, **ears) as house:
         return jobs.JOBS[kind](house, job)
 for image in work("discover", source=sys.argv[2])["images"]:
     job = dict(image, source=sys.argv[2], slot="", policy="gold")
@@ -44,13 +40,3 @@ def loaded(site: Site, source: str) -> list[str]:
 def test_backups_of_files_load_nothing(site: Site) -> None:
     site.image()
     assert loaded(site, "disks") == []
-
-
-def test_backups_of_images_to_a_bucket_load_nothing(tmp_path: Path, lab: Lab) -> None:
-    lab.start_ceph()
-    lab.start_minio()
-    cloud = Cloud(tmp_path / "site", lab, patience_s=30.0, policy="gold")
-    cloud.configure(extra=POLICY.format(every="1h"))
-    assert cloud.run("init").code == 0
-    cloud.make(8 * MIB, MIB)
-    assert loaded(cloud, "vms") == []
