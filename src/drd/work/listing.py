@@ -195,10 +195,7 @@ def _narrow(
         if lineage is None:
             return None
         before += catalogue.points_of(tenant, lineage)
-        found = learn_lineage(repository, catalogue, lineage, pool=pool)
-        if not found:
-            return None
-        points += found
+        points += learn_lineage(repository, catalogue, lineage, pool=pool)
     if [_first_named(points, some) for some in each] != meant:
         return None
     return Looked(mark_doomed(repository, points, catalogue.ledger), before, known)

@@ -31,6 +31,7 @@ from drd.work.keeping import (
 )
 from drd.work.lineagekeys import load_keys
 from drd.work.repository import Repository, open_repository
+from drd.work.rolls import GONE, RollCheck
 from drd.work.statements import say
 from drd.work.verify import Finding, Proof
 from tests.unit.work.shears import (
@@ -272,3 +273,24 @@ def test_an_end_that_cannot_be_understood_is_none(world: World, end: object) -> 
     far = datetime(2400, 1, 1, tzinfo=UTC)
     assert held(world, far).seqs == {1}
     assert over(world.repository(), world.lineage, far) == []
+
+
+def test_a_long_verify_misses_nothing_that_a_prune_deleted_meanwhile(
+    world: World, threads: Executor
+) -> None:
+    """It listed the manifests before, and read the journal before; it looks at them after."""
+    opened = world.opened(6)
+    clear, repository = opened.point.manifest.clear, world.repository()
+    folder = names.manifest_folder(world.ring.tenant, world.lineage)
+    check = RollCheck(repository, threads)
+    check._there[folder] = frozenset(world.keys(folder))
+    check._covered[world.lineage] = frozenset()
+    done(run(world, LAST_2))
+    pass_time(world, GRACE)
+    history(world, 1)
+    assert done(run(world, LAST_2)).deleted == [1, 2, 3, 4]
+    assert check.missing(clear, opened.shelf) == []
+    world.store._objects.pop(names.manifest_key(world.ring.tenant, world.lineage, 6))
+    last = world.opened(7)
+    found = RollCheck(repository, threads).missing(last.point.manifest.clear, last.shelf)
+    assert [(entry.seq, why) for entry, why in found] == [(6, GONE)]

@@ -101,15 +101,13 @@ def test_an_image_that_another_node_renamed_is_found_by_its_new_name_alone(world
 
 def test_a_new_lineage_may_have_taken_the_name_over(world: World) -> None:
     """A re-created image: this host has never heard of its lineage, and knows the name as another's."""
-    mine = own(world, world.points())
-    others = [one for one in world.points() if one.lineage != world.lineage]
-    catalogue = known_as([one for one in others if one.lineage == others[0].lineage], NAME)
-    assert catalogue.lineages(world.ring.tenant) == {others[0].lineage}
-    last = max(mine, key=lambda one: one.committed_at)
-    rival = max(catalogue.points(world.ring.tenant), key=lambda one: one.committed_at)
-    found = find_lineage(looked(world, catalogue, NAME).points, Selector(NAME))
-    newer = last if last.committed_at > rival.committed_at else rival
-    assert found[-1].lineage == newer.lineage
+    other = next(one.lineage for one in world.points() if one.lineage != world.lineage)
+    catalogue = known_as([one for one in world.points() if one.lineage == other], NAME)
+    assert looked(world, catalogue, NAME).points[-1].lineage == other, "it is the newer one"
+    catalogue = known_as([one for one in world.points() if one.lineage == other], NAME)
+    add_one(world)
+    found = looked(world, catalogue, NAME)
+    assert {one.lineage for one in found.points} == {world.lineage}
 
 
 def test_what_the_bucket_does_not_show_any_more_is_looked_for_among_all(world: World) -> None:
