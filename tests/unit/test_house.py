@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from drd.config import Config, load_config
-from drd.model import Image, PointKind
+from drd.model import Image, PointInfo, PointKind
 from drd.testing.fakes import START, NoLease, SteppingClock
 from drd.testing.sources import SimulatedSource
 from drd.wiring import House
+from drd.wiring.naming import is_another_here
 from drd.wiring.pruning import LEFT_OUT, Realm
 from tests.unit.work.points import info
 
@@ -87,3 +88,24 @@ def test_lineages_of_other_hosts_are_left_to_them_where_only_this_one_sees_lease
         assert realm.left_out(lease, [one, unfinished]) == LEFT_OUT
         assert realm.left_out(NoLease(), [one]) == ""
     house.close()
+
+
+def test_a_name_that_another_image_has_here_is_looked_up_again(config: Config) -> None:
+    daemon, point = House(config), info(1, name="disks/a", identity="i-1")
+
+    def another(name: str, points: list[PointInfo]) -> bool:
+        person = House(config)
+        try:
+            return is_another_here(person, name, points)
+        finally:
+            person.close()
+
+    assert not another("disks/a", [point]), "no daemon ran here"
+    ours = Image("i-1", "disks", "disks/a", "", first_seen=START, last_seen=START)
+    daemon.diary().note_images([ours, replace(ours, identity="i-2", gone_at=START)])
+    assert not another("disks/a", [point]), "the other one is gone"
+    daemon.diary().note_images([replace(ours, identity="i-3")])
+    assert another("disks/a", [point])
+    assert not another("disks/b", [point])
+    assert not another("disks/a", [point, replace(point, identity="i-3")])
+    daemon.close()

@@ -109,12 +109,12 @@ def list_(call: Call, name: str | None) -> Reply:
 def _point(house: House, text: str) -> tuple[Repository, PointInfo]:
     from drd.core.selectors import parse_point  # noqa: PLC0415
     from drd.model import Role  # noqa: PLC0415
-    from drd.work import gaps, listing  # noqa: PLC0415
+    from drd.wiring.naming import look_up  # noqa: PLC0415
+    from drd.work import gaps  # noqa: PLC0415
 
     selector = parse_point(text)
     repository = house.repository(Role.BACKUP)
-    catalogue, pool = house.spare_catalogue(), house.readers()
-    every = listing.known_points(repository, catalogue, of=[selector], pool=pool)
+    every = look_up(house, repository, selector, house.readers()).points
     points = gaps.find_whole(repository, every, selector)
     return repository, gaps.choose_whole(repository, points, selector)
 

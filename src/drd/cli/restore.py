@@ -20,7 +20,6 @@ from drd.errors import (
 )
 
 if TYPE_CHECKING:
-    from drd.core.selectors import Selector
     from drd.model import Json, PointInfo
     from drd.ports import Target
     from drd.wiring import House
@@ -90,6 +89,7 @@ def _restore(house: House, text: str, options: dict[str, Any]) -> Reply:
     from drd.core.selectors import parse_point  # noqa: PLC0415
     from drd.model import Role  # noqa: PLC0415
     from drd.wiring.adapters import make_target, target_access  # noqa: PLC0415
+    from drd.wiring.naming import look_up  # noqa: PLC0415
     from drd.work import gaps, listing  # noqa: PLC0415
     from drd.work.restore import OpenedPoint, plan  # noqa: PLC0415
 
@@ -98,7 +98,8 @@ def _restore(house: House, text: str, options: dict[str, Any]) -> Reply:
     target = make_target(options["to"], access, overwrite=options["overwrite"])
     repository = house.repository(Role.RESTORE)
     hands = house.hands()
-    known, every = _look(house, repository, selector, hands)
+    looked = look_up(house, repository, selector, hands.transfers)
+    known, every = looked.before, looked.points
     seen, made = _heads(known), _heads(one for one in known if one.committed_here)
     points = gaps.find_whole(repository, every, selector)
     head, lineage = options["expect_head"] or 0, points[0].lineage
@@ -128,20 +129,6 @@ def _restore(house: House, text: str, options: dict[str, Any]) -> Reply:
     if outcome.damage and not _was_deleted(house, opened, info, reply):
         _affected(reply, outcome, points, repository)
     return reply
-
-
-def _look(
-    house: House, repository: Repository, selector: Selector, hands: Hands
-) -> tuple[Sequence[PointInfo], list[PointInfo]]:
-    """What was known here before, and what is in the bucket, of the lineage that is meant (or of more)."""
-    from drd.work import listing  # noqa: PLC0415
-
-    catalogue = house.spare_catalogue()
-    if catalogue is None:
-        of, pool = [selector], hands.transfers
-        return (), listing.known_points(repository, None, of=of, pool=pool)
-    looked = listing.look(repository, catalogue, each=[[selector]], pool=hands.transfers)
-    return looked.before, looked.points
 
 
 def _put_back_held(
