@@ -233,6 +233,8 @@ class Bucket:
             self.pause.wait((2**attempt - 1) / 4)
             try:
                 answer, data = self._ask(path, line)
+            except ssl.SSLCertVerificationError as error:  # it stays as it is
+                raise Trouble(f"{self.endpoint}: {error}; see --ca-bundle") from error
             except (OSError, HTTPException) as error:
                 self._hang_up()
                 told = f"{type(error).__name__}: {error}"

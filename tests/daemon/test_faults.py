@@ -90,6 +90,25 @@ def test_ceph_goes_away_and_comes_back(guarded: Cloud, tmp_path: Path, what: str
         assert not drd.said("image_gone"), "what cannot be looked at is not gone"
 
 
+def test_a_cluster_that_is_near_full_is_backed_up_as_ever(guarded: Cloud, tmp_path: Path) -> None:
+    """Ceph says so itself; snapshots need room, and so do guests: what protects them goes on."""
+    guarded.make(SIZE, 2 * MIB)
+    guarded.configure(extra=SHORT)
+    ceph = guarded.ceph
+    with running(guarded.config, tmp_path / "log") as drd:
+        drd.wait_for("run_done", kind="backup")
+        ceph.command("osd", "set-nearfull-ratio", "0.000001")
+        try:
+            until(lambda: "NEARFULL" in ceph.command("health", "detail"), "Ceph says near-full")
+            guarded.scatter(8, SIZE, draw=random.Random(2))  # noqa: S311
+            drd.wait_for("run_done", done(drd) + 2, kind="backup")
+            assert guarded.run("status", "--check").code == 0
+            is_well_again(drd, guarded, tmp_path, done(drd))
+        finally:
+            ceph.command("osd", "set-nearfull-ratio", "0.85")
+    assert not drd.said("run_failed")
+
+
 def test_a_store_that_hangs_and_comes_back(guarded: Cloud, tmp_path: Path) -> None:
     guarded.make(SIZE, 2 * MIB)
     guarded.s3_extra += "connect_timeout_s = 1.0\nread_timeout_s = 1.0\n"

@@ -23,7 +23,7 @@ from drd.testing.fakes import MemoryCatalogue, MemoryLease, MemoryRing
 from drd.testing.mortal import Life, MortalSource
 from drd.testing.repository import SMALL
 from drd.testing.stores import FaultyStore
-from drd.work.backup import backup, backup_unless, find_lineage
+from drd.work.backup import backup_unless, find_lineage
 from drd.work.bench import lease_name
 from drd.work.making import snapshot_facts, snapshot_of
 from tests.unit.work.world import BLOCK, CELL, IMAGE, Process, World, fill
@@ -73,12 +73,13 @@ def test_unattended_a_point_of_tomorrow_is_followed_when_host_and_store_agree(of
     world.store._now = lambda: world.clock.at + timedelta(minutes=off)
     world.source._now = world.clock
     worker = world.process()
-    bench = replace(worker.bench, heals_clock=True)
+    bench, slot = replace(worker.bench, heals_clock=True), world.clock.at - timedelta(hours=1)
     if abs(off) > 15:
         with pytest.raises(RefusedError, match="clock"):
-            backup(bench, worker.source, world.source.found(IMAGE))
+            backup_unless(bench, worker.source, world.source.found(IMAGE), since=slot)
         return
-    made = backup(bench, worker.source, world.source.found(IMAGE))
+    made = backup_unless(bench, worker.source, world.source.found(IMAGE), since=slot)
+    assert isinstance(made, BackupResult), "what is dated tomorrow serves no slot of today"
     assert made.seq == 2
     assert any("it was wrong then" in one for one in made.warnings)
 
