@@ -11,7 +11,6 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,33 +21,30 @@ from drd import __version__
 from drd.config import Config, RbdSource, key_credential, load_config
 from drd.core.address import FileAddress, parse_address
 from drd.errors import ConfigError, IntegrityError, NotFoundError, RefusedError, StoreError
-from drd.keys.opening import open_key, open_sheet
-from drd.leases.local import LocalLease
 from drd.model import Found, Json, Role
 from drd.ports import KeyRing, Lease, Moved, Report, Source, Store
-from drd.stores.cached import CachedStore
-from drd.stores.local import LocalStore
-from drd.stores.metered import MeteredStore
-from drd.stores.retrying import Patience, RetryingStore
-from drd.stores.s3 import S3Store
-from drd.wiring.adapters import make_lease, make_source
 from drd.wiring.clock import now
 from drd.wiring.gates import Gates, limit_by_hand
 from drd.wiring.host import HostState
 from drd.wiring.place import Place, blame_format
 from drd.wiring.reach import Asked, Reach, reach_of, s3_settings
-from drd.work.bench import Bench, Knobs
-from drd.work.held import Needs
-from drd.work.repository import Repository, open_repository
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from drd.stores.metered import MeteredStore
+    from drd.stores.retrying import Patience
+    from drd.work.bench import Bench
+    from drd.work.held import Needs
+    from drd.work.repository import Repository
     from drd.work.restore import Hands
     from drd.work.verify import Eyes
 
 DEFAULT_CONFIG: Final = Path("/etc/drd/drd.toml")
-FIRST_CONTACT: Final = Patience(attempts=6, total_s=15.0)
-"""How long to knock before anything has begun: somebody who mistyped an address waits for it. Later
-the store has answered once, and what fails then is worth more patience."""
+FIRST_KNOCKS: Final = 6
+FIRST_CONTACT_S: Final = 15.0
+"""How often and how long to knock before anything has begun: somebody who mistyped an address waits for
+it. Later the store has answered once, and what fails then is worth more patience."""
 GARBAGE_AFTER: Final = 10_000
 """So many new objects until the collector looks at the young ones; Python's own 700 is for scripts."""
 LEAST_PACKS: Final = 4
@@ -146,12 +142,17 @@ class House(HostState):
     def store(self, *, cached: bool = True) -> Store:
         """The repository's store: retried, metered, and with a cache of tables where asked for."""
         if self._metered is None:
+            from drd.stores.metered import MeteredStore  # noqa: PLC0415 - drctl status asks no store
+            from drd.stores.retrying import RetryingStore  # noqa: PLC0415
+
             retrying = RetryingStore(
                 self._bare_store(), patience=self._patience(), wait=self._closing.wait
             )
             self._metered = MeteredStore(retrying, self.moved)
         if not cached or self.config is None:
             return self._metered
+        from drd.stores.cached import CachedStore  # noqa: PLC0415
+
         return CachedStore(self._metered, self._state() / "tables", warn=self._warn)
 
     def uploads(self) -> tuple[int, int]:
@@ -163,13 +164,16 @@ class House(HostState):
 
     def first_contact(self, *, make: bool = False) -> Store:
         """The store for its first requests: soon at its wits' end. *make*: a folder may be new."""
-        total_s = min(FIRST_CONTACT.total_s, self._patience().total_s)
-        return RetryingStore(
-            self._bare_store(make=make), patience=replace(FIRST_CONTACT, total_s=total_s)
-        )
+        from drd.stores.retrying import Patience, RetryingStore  # noqa: PLC0415
+
+        total_s = min(FIRST_CONTACT_S, self._patience().total_s)
+        patience = Patience(attempts=FIRST_KNOCKS, total_s=total_s)
+        return RetryingStore(self._bare_store(make=make), patience=patience)
 
     def _patience(self) -> Patience:
         """How long to try again once the store has answered."""
+        from drd.stores.retrying import Patience  # noqa: PLC0415
+
         s3 = self.config.repository.s3 if self.config else None
         return Patience(total_s=s3.patience_s) if s3 else Patience()
 
@@ -184,16 +188,22 @@ class House(HostState):
         repository = self.need_config().repository
         address = parse_address(repository.url)
         if isinstance(address, FileAddress):
+            from drd.stores.local import LocalStore  # noqa: PLC0415
+
             return LocalStore(Path(address.path), make=make)
         s3 = repository.s3
         if s3 is None:
             raise ConfigError("an s3:// repository needs [repository.s3]", about=repository.url)
+        from drd.stores.s3 import S3Store  # noqa: PLC0415
+
         settings = s3_settings(s3, s3, table="repository.s3")
         return S3Store(address, settings, moved=self.moved)
 
     # ── keys and repository ───────────────────────────────────────────────────────────────────
     def ring(self, role: Role) -> KeyRing:
         """The keys: the sheet when one is given, else the key file."""
+        from drd.keys.opening import open_key, open_sheet  # noqa: PLC0415 - drctl status opens none
+
         if self._sheet is not None:
             return open_sheet(self._sheet, role)
         keys = self.need_config().keys
@@ -211,6 +221,8 @@ class House(HostState):
             RefusedError: another repository is in its place, or a newer format.
             StoreError: the store does not answer, or refuses.
         """
+        from drd.work.repository import open_repository  # noqa: PLC0415
+
         ring = self.ring(role)
         place = self._place()
         try:
@@ -259,18 +271,24 @@ class House(HostState):
                 hint=f"known: {', '.join(sorted(known)) or 'none'}",
             )
         if name not in self._sources:
+            from drd.wiring.adapters import make_source  # noqa: PLC0415
+
             self._sources[name] = make_source(name, known[name], self.gates.gate(name, known[name]))
         return self._sources[name]
 
     def lease(self, name: str) -> Lease:
         """Where the leases of the source *name* are kept."""
         if name not in self._leases:
+            from drd.wiring.adapters import make_lease  # noqa: PLC0415
+
             config = self.need_config()
             self._leases[name] = make_lease(config, config.source[name], run=self.run)
         return self._leases[name]
 
     def shares_leases(self, name: str) -> bool:
         """Whether leases of the source *name* lie where other nodes see them."""
+        from drd.leases.local import LocalLease  # noqa: PLC0415
+
         return not isinstance(self.lease(name), LocalLease)
 
     def try_lease(self, name: str) -> None:
@@ -316,6 +334,8 @@ class House(HostState):
         gc.set_threshold(GARBAGE_AFTER)
 
     def _pool(self, threads: int, name: str) -> ThreadPoolExecutor:
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
         pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._pools.append(pool)
         return pool
@@ -336,6 +356,9 @@ class House(HostState):
 
     def bench(self, repository: Repository) -> Bench:
         """With what a backup works."""
+        from drd.leases.local import LocalLease  # noqa: PLC0415
+        from drd.work.bench import Bench, Knobs  # noqa: PLC0415
+
         self.settle_in()
         config = self.need_config()
         knobs = Knobs(
@@ -383,6 +406,8 @@ class House(HostState):
 
     def needs(self) -> Needs:
         """Which snapshots the next runs need."""
+        from drd.work.held import Needs  # noqa: PLC0415
+
         return Needs(self.repository(Role.BACKUP), self.known_here(), self.readers())
 
     def hands(self) -> Hands:

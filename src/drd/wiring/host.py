@@ -6,13 +6,13 @@ All of it is a cache or a diary; nothing here asks a key, the bucket or a source
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from drd.catalogue.catalogue import SqliteCatalogue
 from drd.catalogue.diary import SqliteDiary
 from drd.catalogue.spare import SpareCatalogue
 from drd.config import Config
-from drd.core import seal
 from drd.errors import ConfigError
 from drd.model import Damage, Head, Proven
 from drd.wiring.place import Place
@@ -51,7 +51,7 @@ class HostState:
         url = self._reach.url if self._reach is not None else config.repository.url
         # Two addresses may differ in other characters than letters and digits alone.
         name = "".join(char if char.isalnum() else "-" for char in url)[-80:]
-        return config.state_dir / f"{name}-{seal.sha256(url.encode()).hex()[:8]}"
+        return config.state_dir / f"{name}-{sha256(url.encode()).hexdigest()[:8]}"
 
     def catalogue(self) -> SqliteCatalogue:
         """The local cache of what the bucket holds, for the verb that is about it.

@@ -10,11 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from drd.core import names, seal
-from drd.core.trust import FORMAT, TRUST, decode_document, read_format
+from drd.core import names
 from drd.errors import DrdError, IntegrityError, KeyAccessError, NotFoundError
 from drd.ports import KeyRing, Store
-from drd.work.init import DO_IT_AGAIN, UNFINISHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +50,9 @@ class Place:
         Raises:
             KeyAccessError: *refusal* came of keys for another repository.
         """
+        from drd.core import seal  # noqa: PLC0415 - who only asks what was remembered does without
+        from drd.core.trust import FORMAT, decode_document, read_format  # noqa: PLC0415
+
         known = self._known()
         for listed in store.list(names.FORMAT_PREFIX) if known is not None else ():
             try:
@@ -93,6 +94,10 @@ def blame_format(store: Store, ring: KeyRing, refusal: DrdError, *, known: bool)
         IntegrityError: the root of these keys signed a trust document here.
         NotFoundError: it did, and nothing else is here: an init did not come to its end.
     """
+    from drd.core import seal  # noqa: PLC0415
+    from drd.core.trust import TRUST, decode_document  # noqa: PLC0415
+    from drd.work.init import DO_IT_AGAIN, UNFINISHED  # noqa: PLC0415
+
     for listed in store.list(names.TRUST_PREFIX):
         try:
             document = decode_document(store.get(listed.key), TRUST)

@@ -6,16 +6,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from drd.config import S3, Config, Credentials, Principal, read_credentials
 from drd.core.address import FileAddress, parse_address
-from drd.core.sheet import decode_sheet
 from drd.errors import ConfigError, UsageError
 from drd.keys.files import read_text
 from drd.ports import Store
-from drd.stores.local import LocalStore
-from drd.stores.s3 import S3Settings, S3Store
+
+if TYPE_CHECKING:
+    from drd.stores.s3 import S3Settings
 
 DEFAULT_REGION: Final = "us-east-1"
 
@@ -70,6 +70,8 @@ class Reach:
             )
         address = parse_address(self.url)
         if isinstance(address, FileAddress):
+            from drd.stores.local import LocalStore  # noqa: PLC0415 - drctl status asks no store
+
             return LocalStore(Path(address.path))
         if self.credentials is None or not self.endpoint:
             raise ConfigError(
@@ -78,6 +80,8 @@ class Reach:
                 hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and --endpoint URL if the "
                 "sheet has none",
             )
+        from drd.stores.s3 import S3Settings, S3Store  # noqa: PLC0415
+
         settings = S3Settings(
             endpoint=self.endpoint,
             access_key=self.credentials.access_key,
@@ -95,6 +99,8 @@ def s3_settings(s3: S3, principal: Principal, *, table: str) -> S3Settings:
     Raises:
         ConfigError: a key cannot be read.
     """
+    from drd.stores.s3 import S3Settings  # noqa: PLC0415
+
     credentials = read_credentials(principal, os.environ, table=table)
     return S3Settings(
         endpoint=s3.endpoint,
@@ -121,6 +127,8 @@ def reach_of(asked: Asked, config: Config | None, environment: Mapping[str, str]
     """
     address, endpoint, region = "", "", ""
     if asked.sheet is not None:
+        from drd.core.sheet import decode_sheet  # noqa: PLC0415
+
         sheet = decode_sheet(read_text(asked.sheet, "recovery sheet"), about=str(asked.sheet))
         address, endpoint, region = sheet.address, sheet.endpoint, sheet.region
     s3 = config.repository.s3 if config is not None else None

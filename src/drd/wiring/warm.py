@@ -13,8 +13,15 @@ from drd.stores import s3_client
 
 NEEDED: Final = (
     "drd.wiring",
+    "drd.wiring.adapters",
     "drd.wiring.pruning",
+    "drd.keys.opening",
+    "drd.leases.local",
+    "drd.leases.rados",
+    "drd.stores.cached",
+    "drd.stores.local",
     "drd.work.backup",
+    "drd.work.held",
     "drd.work.history",
     "drd.sources.device",
     "drd.sources.rbd",
