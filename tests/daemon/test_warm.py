@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
-from tests.e2e.site import Site
+from lab.folder import Lab
+from tests.daemon.conftest import POLICY
+from tests.e2e.cloud import Cloud
+from tests.e2e.site import MIB, Site
 
 WORKER = """\
 import json, sys
@@ -40,3 +44,13 @@ def loaded(site: Site, source: str) -> list[str]:
 def test_backups_of_files_load_nothing(site: Site) -> None:
     site.image()
     assert loaded(site, "disks") == []
+
+
+def test_backups_of_images_to_a_bucket_load_nothing(tmp_path: Path, lab: Lab) -> None:
+    lab.start_ceph()
+    lab.start_minio()
+    cloud = Cloud(tmp_path / "site", lab, patience_s=30.0, policy="gold")
+    cloud.configure(extra=POLICY.format(every="1h"))
+    assert cloud.run("init").code == 0
+    cloud.make(8 * MIB, MIB)
+    assert loaded(cloud, "vms") == []
