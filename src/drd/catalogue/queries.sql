@@ -14,13 +14,14 @@ SELECT manifest_key, tenant, lineage, seq, name, identity, kind, point_at, commi
 FROM point WHERE tenant = :tenant AND lineage = :lineage ORDER BY seq;
 
 -- name: tails
--- Of each lineage the newest full point, and the partial ones after it; all, where none is full.
+-- Of each lineage the newest full point, and the partial ones after it; the newest, where none is full.
+-- CROSS: heads first. Left to itself SQLite reads every point.
 SELECT manifest_key, point.tenant, point.lineage, point.seq, point.name, point.identity, kind,
        point.point_at, point.committed_at, point.size, manifest_sha256, predecessor_seq, facts,
        committed_here
-FROM head JOIN point ON point.tenant = head.tenant AND point.lineage = head.lineage
-                    AND point.seq >= head.seq
-WHERE head.tenant = :tenant ORDER BY point.lineage, point.seq;
+FROM head CROSS JOIN point ON point.tenant = head.tenant AND point.lineage = head.lineage
+                          AND point.seq >= head.seq
+WHERE head.tenant = :tenant ORDER BY head.lineage, point.seq;
 
 -- name: heads
 SELECT lineage, name, identity, seq, point_at, committed_at, size, points, oldest_at

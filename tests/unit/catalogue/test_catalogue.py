@@ -157,6 +157,21 @@ def test_holds_of_a_lineage_are_learnt_as_a_whole(catalogue: Catalogue) -> None:
     assert catalogue.holds(TENANT) == []
 
 
+def test_tails_are_the_newest_full_points_and_what_comes_after(catalogue: Catalogue) -> None:
+    assert catalogue.tails(TENANT) == []
+    partial = {seq: info(seq, kind=PointKind.PARTIAL) for seq in (2, 4, 5)}
+    begun = [
+        info(seq, lineage=OTHER, manifest_key=f"m/o{seq}", kind=PointKind.PARTIAL) for seq in (1, 2)
+    ]
+    catalogue.learn([info(1), partial[2], info(3), partial[4], partial[5], *begun])
+    told = sorted((one.lineage, one.seq, one.kind) for one in catalogue.tails(TENANT))
+    full, part = PointKind.FULL, PointKind.PARTIAL
+    wanted = [(LINEAGE, 3, full), (LINEAGE, 4, part), (LINEAGE, 5, part), (OTHER, 2, part)]
+    assert told == sorted(wanted)
+    assert info(3) in catalogue.tails(TENANT), "whole, with its facts"
+    assert catalogue.tails(OTHER) == []
+
+
 def test_heads_and_lineages(catalogue: Catalogue) -> None:
     assert catalogue.heads(TENANT) == []
     partial = info(4, kind=PointKind.PARTIAL)
@@ -188,7 +203,7 @@ def test_a_file_is_found_again(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["lineage_of", "highest", "damage_of", "points_of", "heads", "lineages"]
+    "name", ["lineage_of", "highest", "damage_of", "points_of", "heads", "tails", "lineages"]
 )
 def test_what_a_backup_asks_is_found_by_an_index(path: Path, name: str) -> None:
     """A backup of one image must not read what is known of all others."""
@@ -198,7 +213,9 @@ def test_what_a_backup_asks_is_found_by_an_index(path: Path, name: str) -> None:
         plan = [row[3] for row in catalogue._database.open.execute(query, asked)]
     steps = [step for step in plan if not step.startswith("CORRELATED")]
     assert all(step.startswith("SEARCH") for step in steps)
-    assert len(steps) == (2 if name == "damage_of" else 1), "of two tables"
+    assert len(steps) == (2 if name in ("damage_of", "tails") else 1), "of two tables"
+    if name == "tails":
+        assert "seq>?" in steps[1], "of each lineage its newest points alone"
 
 
 def test_the_file_of_an_older_drd_is_carried_over(path: Path) -> None:
