@@ -202,12 +202,13 @@ class _Look:
 
 def _failure(last: RunRecord | None, head: Head | None, now: datetime) -> str:
     """What the last run failed of; ``""`` when it did not, or a point was made since, by whomever. One
-    committed in the future was not made since: a clock was wrong, and nothing can follow it yet.
+    committed in the future was not made since: a clock was wrong, and nothing can follow it yet. A failure
+    of the future, noted by such a clock, says nothing of now: what is due is tried anew.
     """
     if last is None or last.outcome is None or not last.outcome.is_failure:
         return ""
     ended = last.ended_at or last.started_at
-    if head is not None and ended < head.committed_at <= now:
+    if head is not None and head.committed_at <= now and (ended < head.committed_at or ended > now):
         return ""
     said = last.message or _WORDS[last.outcome]
     return f"the last run failed at {_text(ended)}: {said}"

@@ -161,6 +161,15 @@ def test_what_is_not_known_is_none_and_a_point_of_the_future_is_of_age_0() -> No
     assert one(known(heads=[head(-HOUR)])).age == 0
 
 
+def test_a_failure_of_the_future_says_nothing_of_now() -> None:
+    """A clock was a day ahead: the store refused, and what has a point for each slot is not due."""
+    tomorrow = replace(FAILED["id a"], ended_at=NOW + timedelta(days=1))
+    assert one(known(heads=[head(HOUR / 2)], last_runs={"id a": tomorrow})).state is State.OK
+    assert one(known(heads=[], last_runs={"id a": tomorrow})).state is State.NEVER
+    late = one(known(heads=[head(3 * HOUR)], last_runs={"id a": tomorrow}))
+    assert late.state is State.LATE, "that a point is missing is known all the same"
+
+
 def test_a_point_of_the_future_hides_no_failure() -> None:
     """A clock was a year ahead while it was made: until then every further run is refused."""
     assert one(known(heads=[head(timedelta(days=-365))], last_runs=FAILED)).state is State.FAILING
