@@ -224,7 +224,9 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class BackupResult:
-    """What one run of ``drctl backup`` did for one image; every count in bytes."""
+    """What one run of ``drctl backup`` did for one image; every count in bytes. ``bytes_refilled`` did not
+    change, and were put again so that sparse packs can go.
+    """
 
     lineage: bytes
     name: str
@@ -239,6 +241,7 @@ class BackupResult:
     seconds: float
     snapshot_seconds: float = 0.0
     warnings: tuple[str, ...] = ()
+    bytes_refilled: int = 0
 
 
 @dataclass(frozen=True, slots=True)

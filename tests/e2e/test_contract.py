@@ -21,7 +21,8 @@ from tests.e2e.site import MIB, Site, digest, scatter, tree
 ID = re.compile(r"[0-9a-f]{32}")
 RFC3339_Z = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 NUMBERS = (
-    *("seq", "bytes_logical", "bytes_changed", "bytes_read", "bytes_uploaded", "objects_put"),
+    *("seq", "bytes_logical", "bytes_changed", "bytes_refilled", "bytes_read", "bytes_uploaded"),
+    "objects_put",
 )
 
 COMMANDS = {

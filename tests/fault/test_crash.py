@@ -63,11 +63,25 @@ def full_level() -> World:
     return world
 
 
+def refilling() -> World:
+    """The run that is to come refills the packs of the first one, of which each eighth block is left;
+    several partial points lie on its way.
+    """
+    world = World(size=BATCHES * 64 * CELL, knobs=replace(KNOBS, fanout=4))
+    cells = range(world.image.head.size // CELL)
+    fill(world)
+    for seed in (2, 3):
+        world.backup()
+        fill(world, seed=seed, cells=[cell for cell in cells if cell % 8])
+    return world
+
+
 STORIES: dict[str, Callable[[], World]] = {
     "a long first full": long_first_full,
     "a second run": second_run,
     "a lost base": base_lost,
     "a merge": full_level,
+    "a refill": refilling,
 }
 
 
@@ -124,6 +138,9 @@ def test_the_stories_have_all_kinds_of_effects() -> None:
     assert kinds["a second run"] >= {"snapshot", "put p", "put x", "put m", "learn", "remove"}
     first = Stage(long_first_full).effects
     assert sum(one.startswith("put m/") for one in first) > 2, "partial points"
+    refill = Stage(refilling)
+    assert refill.start.fork().backup().bytes_refilled > 0
+    assert sum(one.startswith("put m/") for one in refill.effects) > 1, "partial points"
     merging = Stage(full_level).effects
     assert sum(one.startswith("put x/") for one in merging) > 3, "tables written anew"
 

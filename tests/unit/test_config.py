@@ -277,6 +277,7 @@ def test_a_wrong_value_is_named_with_its_line(load: Load, old: str, new: str, to
         ('[pack]\nframe_size = "2 MiB"', "less than or equal to 1048576"),
         ('[pack]\nframe_size = "256 kb"', "is no size"),
         ('[pack]\npack_size = "65 MiB"', "less than or equal to 67108864"),
+        ('[pack]\nrefill = "no"', "pack.refill is wrong: it should be true or false"),
         ("[pack]\nworkers = 0", "greater than or equal to 1"),
         ('[policy.gold]\nevery = "1 hour"', "is no duration"),
         ('[policy.gold]\nevery = "0h"', "greater than 0"),

@@ -28,6 +28,7 @@ def backed_up(result: BackupResult) -> Row:
         "kind": kind(result.kind),
         "bytes_logical": result.bytes_logical,
         "bytes_changed": result.bytes_changed,
+        "bytes_refilled": result.bytes_refilled,
         "bytes_read": result.bytes_read,
         "bytes_uploaded": result.bytes_uploaded,
         "objects_put": result.objects_put,

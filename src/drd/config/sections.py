@@ -146,12 +146,15 @@ SourceConfig = Annotated[RbdSource | DeviceSource, Field(discriminator="type")]
 
 
 class Pack(Section):
-    """``[pack]``: how data is cut, compressed and sealed. Workers None: one for each core."""
+    """``[pack]``: how data is cut, compressed and sealed. Workers None: one for each core; refill:
+    blocks of sparse packs are put again, so that these can go.
+    """
 
     zstd_level: int = Field(default=1, ge=-5, le=19)
     frame_size: Size = Field(default=256 * KIB, ge=64 * KIB, le=MIB, multiple_of=64 * KIB)
     pack_size: Size = Field(default=32 * MIB, ge=MIB, le=64 * MIB)
     workers: int | None = Field(default=None, ge=1, le=256)
+    refill: bool = True
 
 
 def default_state_dir(user: int, environment: Mapping[str, str]) -> Path:

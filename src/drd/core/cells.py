@@ -10,6 +10,8 @@ of what the map restores**. For each touched cell:
    shines through. (Else a diff that misses one of two changed blocks in a cell is hidden for ever.)
    A base that does not match means that earlier points are not what the source held: it is counted.
 3. A cell that restores to zeros is painted ZERO with digest 0, and never stored.
+4. Blocks that are *refilled* (what the map restores them from is to become free) are put again where the
+   cell is, by its digest, what the map restores; else rule 2 puts the whole cell anyhow.
 
 All-zero blocks are never stored. What is stored of one batch of cells lies on one line of blocks,
 cut into frames; frames are compressed here, so that a batch is one job of one thread.
@@ -39,7 +41,7 @@ class Span:
 
     ``first`` is a cell of the item; buffers are a whole number of cells; ``stored`` has the digest of
     what the map restores, one per cell. Cells of ``again`` are put in whole though they be the same: what
-    the map restores them from is lost.
+    the map restores them from is lost. Blocks of ``refill`` (one flag per block) are put again, too.
     """
 
     first: int
@@ -47,6 +49,7 @@ class Span:
     base: Buffer | None
     stored: npt.NDArray[np.uint64]
     again: Flags | None = None
+    refill: Flags | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,9 @@ class Difference:
     Extents (``first``, ``count`` in blocks of the item, ``zero``) ascend; ``line`` is the position of
     an extent's first block on the line of this batch's ``frames``. ``cell`` and ``digest`` name the
     cells that changed and what they digest to now. ``root`` is what to add to the root digest
-    (modulo 2^256). ``mismatched`` counts cells whose base was not what the map restores.
+    (modulo 2^256). ``mismatched`` counts cells whose base was not what the map restores; ``refilled``
+    blocks that did not change and were put again, ``drifted`` cells that were to be refilled, had no base
+    to compare with, and are not what the map restores.
     """
 
     frames: tuple[Frame, ...]
@@ -79,6 +84,8 @@ class Difference:
     root: int
     mismatched: int
     looked: int
+    refilled: int = 0
+    drifted: int = 0
 
     @property
     def blocks(self) -> int:
@@ -117,17 +124,21 @@ def _digests(buffer: Buffer, wanted: npt.NDArray[np.bool_], lens: Lens) -> npt.N
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """Per block of a span: is it put, is it zeroed; per cell: did it change, to which digest."""
+    """Per block of a span: is it put, is it zeroed; per cell: is it named (it changed, or has blocks that
+    are refilled), to which digest.
+    """
 
     put: Flags
     hole: Flags
-    changed: Flags
+    named: Flags
     digest: npt.NDArray[np.uint64]
     mismatched: int
+    refilled: int
+    drifted: int
 
 
 def _judge(span: Span, lens: Lens) -> _Verdict:
-    """Rules 1 to 3 for the cells of one span."""
+    """Rules 1 to 4 for the cells of one span."""
     geometry = lens.geometry
     new = _words(span.new, geometry)
     full = any_row(new)
@@ -152,12 +163,20 @@ def _judge(span: Span, lens: Lens) -> _Verdict:
     chosen = np.repeat(changed & ~trusted, geometry.cell_blocks) | (
         differs & np.repeat(changed & trusted, geometry.cell_blocks)
     )
+    named, refilled, drifted = changed, 0, 0
+    if span.refill is not None:
+        more = span.refill & ~chosen
+        refilled, chosen = int(more.sum()), chosen | more
+        own = any_row(_per_cell(span.refill, geometry))
+        named = changed | own
+        drifted = int((own & (digest != span.stored)).sum()) if span.base is None else 0
+        digest = np.where(own & ~changed, span.stored, digest)
     hole = chosen & ~full
     # Where the map restores zeros already, a hole needs no word; a cell of zeros says so in whole.
     silent = np.repeat((span.stored == 0) & changed, geometry.cell_blocks)
     emptied = np.repeat(changed & ~filled & (span.stored != 0), geometry.cell_blocks)
     hole = (hole & ~silent) | emptied
-    return _Verdict(chosen & full, hole, changed, digest, mismatched)
+    return _Verdict(chosen & full, hole, named, digest, mismatched, refilled, drifted)
 
 
 def _extents(verdict: _Verdict, first_block: int) -> tuple[Index, Index, Flags]:
@@ -206,16 +225,17 @@ def differ(spans: Sequence[Span], lens: Lens, compressor: Compressor) -> Differe
     parts: list[tuple[Index, Index, Flags]] = []
     cells: list[Index] = []
     digests: list[npt.NDArray[np.uint64]] = []
-    root = mismatched = looked = 0
+    root = mismatched = looked = refilled = drifted = 0
     for span in spans:
         verdict = _judge(span, lens)
         mismatched += verdict.mismatched
-        looked += len(verdict.changed)
+        refilled, drifted = refilled + verdict.refilled, drifted + verdict.drifted
+        looked += len(verdict.named)
         data = _data(span, verdict.put, geometry)
         if data is not None:
             pieces.append(data)
         parts.append(_extents(verdict, span.first * geometry.cell_blocks))
-        where = np.flatnonzero(verdict.changed)
+        where = np.flatnonzero(verdict.named)
         cells.append(where + span.first)
         digests.append(verdict.digest[where])
         root += _root_change(span, verdict, where, lens)
@@ -232,6 +252,8 @@ def differ(spans: Sequence[Span], lens: Lens, compressor: Compressor) -> Differe
         root=root % ROOT_MODULUS,
         mismatched=mismatched,
         looked=looked,
+        refilled=refilled,
+        drifted=drifted,
     )
 
 

@@ -55,6 +55,10 @@ class WindowMap:
         self._frames.append(piece.frames)
         self._line += blocks
 
+    def wipe(self, piece: MapPiece) -> None:
+        """Forget what is painted where *piece* has anything: it will be painted over in any case."""
+        self.entries[ramps(piece.first.astype(np.int64), piece.count.astype(np.int64))] = UNTOUCHED
+
     def piece(self, *, holes: bool) -> MapPiece:
         """What is painted, as one piece with only the frames that are still reached.
 

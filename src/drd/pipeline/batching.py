@@ -20,13 +20,14 @@ BATCH_BYTES = 4 * 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Neighbouring cells of an item to look at: ``stored`` has what the map restores, per cell, ``again``
-    which are to be put whatever is found (None: none).
+    which are to be put whatever is found (None: none), ``refill`` one flag per block (None: none).
     """
 
     first: int
     stored: npt.NDArray[np.uint64]
     with_base: bool
     again: npt.NDArray[np.bool_] | None = None
+    refill: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,10 @@ def pieces(
     geometry: Geometry,
     *,
     again: npt.NDArray[np.bool_] | None = None,
+    refill: npt.NDArray[np.bool_] | None = None,
 ) -> Iterator[Wanted]:
-    """Cut ascending *cells* into stretches of neighbours that are read alike.
+    """Cut ascending *cells* into stretches of neighbours that are read alike. *refill* has a row of
+    flags, one per block, for each of them.
 
     A stretch never crosses a multiple of 4 MiB, so that a read stays inside one RADOS object of the
     default size.
@@ -62,7 +65,10 @@ def pieces(
     ends = np.concatenate((starts[1:], [len(cells)]))
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         repeated = None if again is None else again[start:end]
-        yield Wanted(int(cells[start]), stored[start:end], bool(compare[start]), repeated)
+        refilled = (
+            None if refill is None or not refill[start:end].any() else refill[start:end].ravel()
+        )
+        yield Wanted(int(cells[start]), stored[start:end], bool(compare[start]), repeated, refilled)
 
 
 def read_spans(frozen: Frozen, wanted: Iterable[Wanted], geometry: Geometry) -> Iterator[Span]:
@@ -84,7 +90,9 @@ def read_spans(frozen: Frozen, wanted: Iterable[Wanted], geometry: Geometry) -> 
             if waiting[0].with_base:
                 continue
         one = waiting.popleft()
-        yield Span(one.first, new, buffer if request.base else None, one.stored, one.again)
+        yield Span(
+            one.first, new, buffer if request.base else None, one.stored, one.again, one.refill
+        )
 
 
 def batches(

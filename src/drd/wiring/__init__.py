@@ -367,6 +367,7 @@ class House(HostState):
             pack_size=config.pack.pack_size,
             workers=self.workers(),
             in_flight=self._packs(),
+            refill=config.pack.refill,
         )
         tools: dict[str, Json] = {"drd": __version__, "python": platform.python_version()}
         return Bench(

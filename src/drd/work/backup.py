@@ -187,6 +187,7 @@ class _Run:
             kind=clear.kind,
             bytes_logical=point.number("size"),
             bytes_changed=tally.blocks * IMAGE_GEOMETRY.block,
+            bytes_refilled=tally.refilled * IMAGE_GEOMETRY.block,
             bytes_read=tally.bytes_read,
             bytes_uploaded=uploaded - put_bytes,
             objects_put=objects - puts,

@@ -49,7 +49,8 @@ def leased(lease: Lease, identity: str, name: str) -> Iterator[Held]:
 class Knobs:
     """What the configuration decides: zstd level, sizes in bytes, counts.
 
-    ``fanout`` is how many runs of a level are merged into one; only tests have a reason to change it.
+    ``refill``: whether sparse packs are refilled. ``fanout`` is how many runs of a level are merged into
+    one; only tests have a reason to change it.
     """
 
     zstd_level: int = 1
@@ -60,6 +61,7 @@ class Knobs:
     sample_cells: int = 64
     partial_packs: int = PARTIAL_PACKS
     fanout: int = merge.FANOUT
+    refill: bool = True
 
 
 @dataclass(frozen=True, slots=True)

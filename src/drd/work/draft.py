@@ -24,7 +24,7 @@ from drd.work.commit import commit
 from drd.work.history import Point, check, open_point
 from drd.work.journals import journal_of
 from drd.work.lineagekeys import LineageKeys
-from drd.work.merging import Scribe, merge_runs
+from drd.work.merging import Scribe, merge_runs, unlist
 from drd.work.repository import Repository
 from drd.work.rolls import full_roll
 
@@ -42,6 +42,8 @@ class Draft:
     """What the next manifest will say. ``head`` is its predecessor; a commit moves it on.
 
     ``promise`` is how long after this point the next is promised; None where nobody promises anything.
+    ``emptied`` has the ordinals of packs that are refilled: runs are merged at the end, once, when nothing
+    is painted from them any more. ``begun_at`` is the number of the point that this work began after.
     """
 
     repository: Repository
@@ -53,6 +55,11 @@ class Draft:
     roll: tuple[RollEntry, ...] = ()
     ledger: Ledger | None = None
     promise: timedelta | None = None
+    emptied: frozenset[int] = frozenset()
+    begun_at: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.begun_at = self.head.seq if self.head else 0
 
     @property
     def seq(self) -> int:
@@ -75,10 +82,17 @@ class Draft:
         if item is not None:
             number = item.item_id // ITEMS_PER_SECTION
             made.append(Part(What.ITEMS, number, encode_items([item])))
-        self.references = merge_runs(self.references, self.scribe)
+        if not self.emptied:
+            self.references = merge_runs(self.references, self.scribe)
         if made or rows.rows:
             run = self.scribe.write(TableKind.RUN, made, through=self.seq, rows=rows)
             self.references.append(run)
+
+    def unlist(self) -> None:
+        """After the last :meth:`add`: no table of the next point lists a pack that was refilled."""
+        if self.emptied:
+            newer = self.begun_at
+            self.references = unlist(self.references, self.emptied, self.scribe, newer=newer)
 
     def sign(
         self,
@@ -154,6 +168,27 @@ class Draft:
         part = Part(What.ROLL, 0, manifests.encode_roll(entries))
         self.references.append(self.scribe.write(TableKind.ROLL, [part], through=clear.seq))
         self.roll = ()
+
+    def oldest(self) -> int:
+        """Number of the oldest full point that is retained, as roll and journal say; doomed ones are not.
+
+        Where the journal cannot be read, all that were ever made seem retained.
+        """
+        if self.head is None:
+            return self.seq
+        clear = self.head.manifest.clear
+        try:
+            journal = journal_of(self.repository, self.keys.scope.lineage, self.ledger).journal
+        except StoreError as error:
+            self.repository.warnings.append(f"the journal of deletions cannot be read: {error}")
+            return 0
+        gone = journal.deleted()
+        retained = {
+            one.seq
+            for one in full_roll(clear, self.scribe.shelf)
+            if one.kind is PointKind.FULL and (one.seq, one.sha256) not in gone
+        }
+        return min(retained - journal.doomed().keys(), default=clear.seq)
 
     def _deleted(self) -> frozenset[tuple[int, bytes]]:
         """Points that were deleted; none where the journal cannot be read: then they stay on the roll."""

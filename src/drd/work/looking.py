@@ -32,7 +32,8 @@ class View:
     """What is looked at, and from where on.
 
     ``stored`` gives the digests that the map has for a window (zeros when nothing is known), ``again``
-    its cells that are put again, because what the map restores them from is lost.
+    its cells that are put again, because what the map restores them from is lost, ``refill`` its blocks
+    that are put again, because what the map restores them from is to become free (None: none of them).
     ``resized_from`` is the size (bytes) that the map restores, None for a first point.
     """
 
@@ -44,11 +45,12 @@ class View:
     sample_from: int = 0
     sample_cells: int = 0
     again: Callable[[int], Flags] | None = None
+    refill: Callable[[int], Flags | None] | None = None
 
 
 @dataclass(slots=True)
 class Tally:
-    """What was seen, counted while looking: bytes and cells."""
+    """What was seen, counted while looking: bytes, cells, and blocks that changed or were refilled."""
 
     bytes_read: int = 0
     mismatched: int = 0
@@ -56,6 +58,7 @@ class Tally:
     sample_missed: int = 0
     sample_next: int = 0
     blocks: int = 0
+    refilled: int = 0
     sample: set[int] = field(default_factory=set)
 
 
@@ -100,8 +103,13 @@ class Looker:
 
     def _count(self, difference: Difference) -> None:
         tally = self.tally
-        tally.blocks += difference.blocks
+        tally.blocks += difference.blocks - difference.refilled
+        tally.refilled += difference.refilled
         tally.mismatched += difference.mismatched
+        if (
+            self._view.frozen.base is not None
+        ):  # else everything is compared, and nothing was missed
+            tally.sample_missed += difference.drifted
         if tally.sample:
             tally.sample_missed += len(tally.sample.intersection(difference.cell.tolist()))
 
@@ -119,12 +127,18 @@ class Looker:
             low = stretch.space - stretch.window * geometry.window_cells
             stored = window[low : low + stretch.cells]
             again = self._again(stretch, low)
-            mask, compare = self._choose(stretch, stored, again)
+            refill = self._refill(stretch, low)
+            mask, compare = self._choose(stretch, stored, again, refill)
             own = np.flatnonzero(mask)
             own = own[own + stretch.first >= self._view.from_cell]
             repeated = None if again is None else again[own]
             yield from pieces(
-                own + stretch.first, stored[own], compare[own], geometry, again=repeated
+                own + stretch.first,
+                stored[own],
+                compare[own],
+                geometry,
+                again=repeated,
+                refill=None if refill is None else refill[own],
             )
 
     def _again(self, stretch: Stretch, low: int) -> Flags | None:
@@ -132,17 +146,26 @@ class Looker:
         if self._view.again is None:
             return None
         again = self._view.again(stretch.window)[low : low + stretch.cells].copy()
-        again[
-            max(
-                0,
-                layout.cells_of(self._view.frozen.snapshot.size, self._lens.geometry)
-                - stretch.first,
-            ) :
-        ] = False
+        again[self._inside(stretch) :] = False
         return again
 
+    def _refill(self, stretch: Stretch, low: int) -> Flags | None:
+        """Which blocks of a stretch are refilled: a row for each cell."""
+        flags = self._view.refill(stretch.window) if self._view.refill else None
+        if flags is None:
+            return None
+        rows = flags.reshape(-1, self._lens.geometry.cell_blocks)
+        rows = rows[low : low + stretch.cells].copy()
+        rows[self._inside(stretch) :] = False
+        return rows
+
+    def _inside(self, stretch: Stretch) -> int:
+        """How many cells of a stretch lie before the image's end."""
+        size = self._view.frozen.snapshot.size
+        return max(0, layout.cells_of(size, self._lens.geometry) - stretch.first)
+
     def _choose(
-        self, stretch: Stretch, stored: Digests, again: Flags | None
+        self, stretch: Stretch, stored: Digests, again: Flags | None, refill: Flags | None
     ) -> tuple[Flags, Flags]:
         """Which cells of a stretch to look at, and which of them to compare with the base."""
         view, geometry = self._view, self._lens.geometry
@@ -163,6 +186,10 @@ class Looker:
             edge = min(size, view.resized_from or 0) // geometry.cell - stretch.first
             if 0 <= edge < stretch.cells:
                 mask[edge] = True
+        if refill is not None:
+            own = refill.any(axis=1)
+            compare &= mask | ~own  # what the source calls unchanged must be it, by its digest
+            mask |= own
         if view.frozen.base is not None:
             sample = self._sample(stretch, filled & ~mask)
             mask[sample] = True

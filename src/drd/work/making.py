@@ -13,6 +13,7 @@ import numpy.typing as npt
 from drd.core import hybrid, pack
 from drd.core.cells import Lens
 from drd.core.digest import ROOT_MODULUS, DigestKeys, root_bytes, size_term
+from drd.core.refill import SHARE
 from drd.core.sections import Item
 from drd.core.tables import TableKind
 from drd.errors import IntegrityError, RefusedError, StoppedError
@@ -28,6 +29,7 @@ from drd.work.lineagekeys import LineageKeys
 from drd.work.looking import Looker, View
 from drd.work.merging import Scribe
 from drd.work.pointmap import PointMap
+from drd.work.refilling import Account, Refill, frees, plan
 from drd.work.shelf import Shelf
 
 
@@ -72,6 +74,9 @@ class Making:
         self.seal_with = self._new_epoch()
         self.draft = Draft(bench.repository, keys, scribe, self.seal_with, head, list(references))
         self.draft.promise = bench.promise
+        self.account = Account.of(head)
+        self.refill = self._refill()
+        self.draft.emptied = self.refill.packs
         self.draft.ledger = bench.catalogue.ledger
         knobs = bench.knobs
         press = Press(
@@ -120,6 +125,7 @@ class Making:
             sample_from=sample if isinstance(sample, int) else 0,
             sample_cells=knobs.sample_cells,
             again=self._again(),
+            refill=self.refill.blocks if self.refill.packs else None,
         )
         lens = Lens(IMAGE_GEOMETRY, self.digest_keys, self.item.item_id, knobs.frame_size)
         ahead = 3 * knobs.workers
@@ -135,6 +141,17 @@ class Making:
         lost = np.asarray([one.ordinal for one in rows if one.pack_id in known.packs], np.uint32)
         return (lambda window: self.map.cells_in(window, lost)) if len(lost) else None
 
+    def _refill(self) -> Refill:
+        """Sparse packs whose blocks this run puts again; none where it goes on with another's work."""
+        knobs, account = self.bench.knobs, self.account
+        if not knobs.refill or not account.due(self.head, knobs.fanout):
+            return Refill(self.map)
+        self.account = Account(self.draft.seq)
+        if not frees(self.draft.oldest(), self.draft.seq, knobs.fanout):
+            return Refill(self.map)
+        budget = account.changed // SHARE + knobs.pack_size
+        return plan(self.map, fanout=knobs.fanout, budget=budget)
+
     def run(self) -> Point:
         """Look at everything, put what differs, commit."""
         size = self.frozen.snapshot.size
@@ -143,6 +160,7 @@ class Making:
         finally:
             self._warn_of_suspects()  # the operator must learn of it, whatever becomes of this run
         self._warn_of_doubts()
+        self.draft.unlist()
         point = self._commit(PointKind.FULL, self._facts())
         self.bench.report(Progress("backup", size, size))
         return point
@@ -256,6 +274,7 @@ class Making:
             "sample": {"cursor": self.looker.next_sample(), "cells": tally.sampled},
             "distrust_base": tally.sample_missed > 0,
             "suspects": self._suspects(),
+            "refill": self.account.facts(tally.blocks * IMAGE_GEOMETRY.block),
             "bytes_changed": tally.blocks * IMAGE_GEOMETRY.block,
             "bytes_read": tally.bytes_read,
             "tools": dict(self.bench.tools),

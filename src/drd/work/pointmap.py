@@ -19,7 +19,7 @@ from drd.core.sections import (
     decode_map,
 )
 from drd.core.tables import PackRows, TableKind
-from drd.core.window import DigestWindow, WindowMap
+from drd.core.window import DigestWindow, WindowMap, ramps
 from drd.errors import IntegrityError
 from drd.model import Geometry
 from drd.work.shelf import Shelf
@@ -87,21 +87,47 @@ class PointMap:
             found.update(self.window(window).frames.pack.tolist())
         return frozenset(found)
 
+    def painted_bytes(self, window: int) -> dict[int, int]:
+        """Stored bytes of each pack (by ordinal) that blocks of *window* lie in: of a frame of which only
+        some blocks are painted, that share.
+        """
+        piece, block = self.window(window), self.geometry.block
+        frames = piece.frames
+        if not len(frames):
+            return {}
+        data = ~piece.zero
+        order = np.argsort(piece.line[data], kind="stable")
+        line, count = piece.line[data][order], piece.count[data][order].astype(np.int64)
+        before = np.concatenate(([0], np.cumsum(count)))
+        whole = frames.plain.astype(np.int64) // block
+        edges = np.concatenate((frames.starts(block), [int(whole.sum())]))
+        place = np.searchsorted(line, edges, side="right") - 1
+        inside = np.minimum(count[place], edges - line[place])
+        painted = np.where(place >= 0, before[place] + inside, 0)
+        used = frames.stored.astype(np.int64) * np.diff(painted) // whole
+        packs, index = np.unique(frames.pack, return_inverse=True)
+        total = np.zeros(len(packs), np.int64)
+        np.add.at(total, index, used)
+        return dict(zip(packs.tolist(), total.tolist(), strict=True))
+
     def cells_in(self, window: int, packs: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
         """Which cells of *window* have blocks in one of *packs* (ordinals)."""
-        piece, per_cell = self.window(window), self.geometry.cell_blocks
-        found = np.zeros(self.geometry.window_cells, np.bool_)
-        data = ~piece.zero
-        first, line = piece.first[data].astype(np.int64), piece.line[data]
-        count = piece.count[data].astype(np.int64)
-        starts = piece.frames.starts(self.geometry.block)
-        for number in np.flatnonzero(np.isin(piece.frames.pack, packs)).tolist():
-            low = starts[number]
-            high = low + int(piece.frames.plain[number]) // self.geometry.block
-            begin, end = np.maximum(line, low), np.minimum(line + count, high)
-            for one in np.flatnonzero(begin < end).tolist():
-                at, past = (int(first[one] + edge[one] - line[one]) for edge in (begin, end))
-                found[at // per_cell : -(-past // per_cell)] = True
+        found: npt.NDArray[np.bool_] = self.blocks_in(window, packs)
+        rows = found.reshape(-1, self.geometry.cell_blocks)
+        return np.asarray(rows.any(axis=1), np.bool_)
+
+    def blocks_in(self, window: int, packs: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+        """Which blocks of *window* lie in one of *packs* (ordinals)."""
+        piece = self.window(window)
+        found = np.zeros(self.geometry.window_blocks, np.bool_)
+        per_frame = piece.frames.plain.astype(np.int64) // self.geometry.block
+        wanted = np.repeat(np.isin(piece.frames.pack, packs), per_frame)
+        before = np.concatenate(([0], np.cumsum(wanted)))
+        count = piece.count.astype(np.int64)
+        some = ~piece.zero
+        some[some] = before[piece.line[some] + count[some]] > before[piece.line[some]]
+        first, line = piece.first[some].astype(np.int64), piece.line[some]
+        found[ramps(first, count[some])] = wanted[ramps(line, count[some])]
         return found
 
     def items(self) -> dict[int, Item]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import given
@@ -37,16 +37,24 @@ def blocks_of(data: bytes) -> list[bytes]:
 
 @dataclass(frozen=True)
 class Case:
-    """A stretch of cells: what the map restores, the base snapshot (or none), the new one."""
+    """A stretch of cells: what the map restores, the base snapshot (or none), the new one; and for each
+    block whether it is refilled (none: no block).
+    """
 
     first: int
     mapped: bytes
     base: bytes | None
     new: bytes
+    refill: tuple[bool, ...] = ()
 
     def span(self) -> Span:
         stored = np.array([digest_of(cell) for cell in cells_of(self.mapped)], np.uint64)
-        return Span(self.first, self.new, self.base, stored)
+        refill = np.array(self.refill, np.bool_) if self.refill else None
+        return Span(self.first, self.new, self.base, stored, refill=refill)
+
+    def refilled(self, cell: int) -> bool:
+        """Whether any block of a cell of this stretch is refilled."""
+        return any(self.refill[cell * PER_CELL : (cell + 1) * PER_CELL])
 
 
 @st.composite
@@ -72,7 +80,10 @@ def cases(draw: st.DrawFn) -> list[Case]:
         mapped = draw(contents(cells))
         base = draw(st.none() | st.just(mapped) | contents(cells, like=mapped))
         new = draw(contents(cells, like=draw(st.sampled_from([mapped, base or mapped]))))
-        made.append(Case(at, mapped, base, new))
+        flags = draw(st.just(()) | st.tuples(*[st.booleans()] * (cells * PER_CELL)))
+        stored = [any(block) for block in blocks_of(mapped)]  # zeros lie in no pack
+        refill = tuple(one and has for one, has in zip(flags, stored, strict=False))
+        made.append(Case(at, mapped, base, new, refill))
         at += cells
     return made
 
@@ -137,7 +148,9 @@ def test_cells_and_extents_ascend_and_nothing_unchanged_is_named(some: list[Case
         case.first + at
         for case in some
         for at, (old, new) in enumerate(zip(cells_of(case.mapped), cells_of(case.new), strict=True))
-        if old == new and (case.base is None or cells_of(case.base)[at] == old)
+        if old == new
+        and (case.base is None or cells_of(case.base)[at] == old)
+        and not case.refilled(at)
     ]
     assert not set(cells) & set(same)
 
@@ -167,6 +180,36 @@ def test_a_base_that_is_not_what_the_map_restores_is_counted(some: list[Case]) -
     difference = compared(some)
     assert difference.mismatched == wrong
     assert difference.looked == sum(len(cells_of(case.new)) for case in some)
+
+
+@given(cases())
+def test_blocks_that_are_refilled_are_all_put_or_zeroed(some: list[Case]) -> None:
+    """So nothing of the map needs the pack that they lay in; and no other block is put for it."""
+    difference, without = compared(some), compared([replace(one, refill=()) for one in some])
+    named = put_blocks(difference)
+    wanted = {
+        case.first * PER_CELL + at for case in some for at, flag in enumerate(case.refill) if flag
+    }
+    assert named == put_blocks(without) | wanted
+    assert difference.refilled == len(wanted - put_blocks(without))
+    assert (difference.root, difference.mismatched) == (without.root, without.mismatched)
+
+
+def put_blocks(difference: Difference) -> set[int]:
+    """Numbers of the blocks that a difference puts or zeroes."""
+    pairs = zip(difference.first.tolist(), difference.count.tolist(), strict=True)
+    return {first + step for first, count in pairs for step in range(count)}
+
+
+@given(cases())
+def test_a_refilled_cell_that_is_not_what_the_map_restores_is_counted(some: list[Case]) -> None:
+    """Where the source called it unchanged, and so there is no base: its digest tells."""
+    drifted = sum(
+        case.base is None and case.refilled(at) and old != new
+        for case in some
+        for at, (old, new) in enumerate(zip(cells_of(case.mapped), cells_of(case.new), strict=True))
+    )
+    assert compared(some).drifted == drifted
 
 
 @given(cases())

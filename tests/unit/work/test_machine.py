@@ -1,9 +1,10 @@
 """Anything that can happen to an image and its backups, in any order.
 
 Writes, holes, resizes; runs that finish and runs that die; a source that misses changes or names too
-much; a base that is lost; a catalogue that is lost; points that expire with everything that only they
-reach, between runs and in the middle of one. After each run every new point restores, proven by its root,
-to what its own snapshot held; and every older one to what it restored to when it was new.
+much; a base that is lost; a catalogue that is lost; sparse packs that are refilled; points that expire
+with everything that only they reach, between runs and in the middle of one. After each run every new
+point restores, proven by its root, to what its own snapshot held; and every older one to what it restored
+to when it was new.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from drd.testing.repository import SMALL
 from drd.testing.sources import SparseBytes
 from drd.testing.stores import MemoryStore
 from tests.unit.work.effort import effort
-from tests.unit.work.expiry import expire
+from tests.unit.work.expiry import assert_reach, expire, manifests, tables
 from tests.unit.work.shears import doomed, hold_point, pruner, run
 from tests.unit.work.world import BLOCK, CELL, World
 
@@ -111,6 +112,14 @@ class History(RuleBasedStateMachine):
         """A block of noise in each of some cells."""
         for at in range(cell, min(cell + count, MOST_CELLS), stride):
             self._write(at * CELL + at % 16 * BLOCK, self.noise(BLOCK))
+
+    @rule(keep=st.integers(5, 12), at=st.integers(0, 4))
+    def overwrite_most(self, keep: int, at: int) -> None:
+        """All blocks that anything but a few cells has: packs become sparse, and are refilled."""
+        blocks = sorted(self.world.image.head._filled())
+        for block in blocks:
+            if block * BLOCK // CELL % keep != at:
+                self._write(block * BLOCK, self.noise(BLOCK))
 
     @rule(offset=sizes, length=st.integers(1, 3 * CELL))
     def write_anywhere(self, offset: int, length: int) -> None:
@@ -292,6 +301,9 @@ class History(RuleBasedStateMachine):
         self._remember_new(before)
         assert result.seq in self.shown
         self._check_shown(CHECKED)
+        if result.bytes_refilled:
+            newest = next(one for one in manifests(self.world) if one.seq == result.seq)
+            assert_reach(self.world, newest, tables(self.world))
 
     def _remember_new(self, before: PointInfo | None) -> None:
         for point in self._points():

@@ -218,7 +218,7 @@ class World:
         made += sorted(self.keys("") - before)
 
 
-def fill(world: World, *, seed: int = 1, cells: range | None = None) -> None:
+def fill(world: World, *, seed: int = 1, cells: Sequence[int] | None = None) -> None:
     """Write one block of noise into each of *cells* (all of them): 64 cells make a batch, a pack."""
     draw = seeded(("fill", seed))
     for cell in cells or range(world.image.head.size // CELL):

@@ -1,0 +1,96 @@
+"""Which sparse packs are refilled: those of which little is needed, as far as the budget reaches.
+
+A pack goes when nothing reaches it any more; a few live blocks keep all of it. *Refilling* puts those
+blocks again, read from the source's snapshot, so that later points need nothing of the pack. It is not
+enough that nothing is painted from it: a point reaches what its tables *list*, and a shard or a merged run
+lists what it knew when it was written. So the tables that list a pack are written anew as well.
+
+Rules, and why:
+
+1. *Sparse* is a pack of which less than a quarter (of its stored bytes) is still needed. Three quarters
+   must have been overwritten or discarded before, so in the long run a block is put again for three that
+   changed: at most 1.33 bytes for one. (The classic figure of log-structured storage: a segment cleaned
+   at a utilisation u costs 1 / (1 - u); Rosenblum and Ousterhout, 1992.)
+2. A table is written anew only if the packs that it lists are worth it: what they free is
+   :data:`WORTH` times what the table takes. Until then they stay.
+3. What is put for it, blocks and tables, stays within a budget that follows what changed. The emptiest
+   packs come first: they free most for least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+SPARSE: Final = 4
+"""A pack is sparse when less than one part in so many is needed (rule 1)."""
+OVERHEAD: Final = 4096
+"""Bytes of a pack besides its data, about: header (1.4 KiB), footer, trailer. They are needed as long as
+any of its data is; else the small packs of quiet images would look sparse for ever."""
+WORTH: Final = 4
+"""Bytes that must become free for each byte of tables that is written anew (rule 2)."""
+SHARE: Final = 3
+"""One byte in so many changed ones is the budget: what rule 1 needs in the long run (1/4 : 3/4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One pack: its size, and how much of it is needed; in bytes as stored."""
+
+    ordinal: int
+    size: int
+    needed: int
+
+    @property
+    def sparse(self) -> bool:
+        """Rule 1."""
+        return self.needed * SPARSE < self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Tables that are written anew together: their size in bytes, and the ordinals that they list."""
+
+    size: int
+    packs: frozenset[int]
+
+
+def choose(
+    uses: Sequence[Use], listings: Mapping[object, Listing], *, budget: int
+) -> frozenset[int]:
+    """Ordinals of the packs to refill; see the module.
+
+    Args:
+        uses: the packs that the newest point reaches.
+        listings: what must be written anew for a pack to be free: all that list it.
+        budget: bytes that may be put: needed blocks, and tables.
+    """
+    wanted = _worthwhile({one.ordinal: one for one in uses if one.sparse}, listings)
+    chosen: set[int] = set()
+    written: set[object] = set()
+    left = budget
+    for one in sorted(wanted.values(), key=lambda one: (one.needed / one.size, one.ordinal)):
+        listed = {name for name, what in listings.items() if one.ordinal in what.packs}
+        cost = one.needed + sum(listings[name].size for name in listed - written)
+        if cost <= left:
+            left -= cost
+            chosen.add(one.ordinal)
+            written |= listed
+    return frozenset(_worthwhile({one: wanted[one] for one in chosen}, listings))
+
+
+def _worthwhile(packs: Mapping[int, Use], listings: Mapping[object, Listing]) -> dict[int, Use]:
+    """Those of *packs* that rule 2 lets go: taking one away may make another's table too dear."""
+    left = dict(packs)
+    while True:
+        dear = [what for what in listings.values() if 0 < _freed(left, what) < what.size * WORTH]
+        if not dear:
+            return left
+        for what in dear:
+            for ordinal in what.packs & left.keys():
+                del left[ordinal]
+
+
+def _freed(packs: Mapping[int, Use], what: Listing) -> int:
+    return sum(packs[one].size - packs[one].needed for one in what.packs & packs.keys())

@@ -1,0 +1,149 @@
+"""Sparse packs: which of them a run refills, and which blocks that means.
+
+It is looked for every 32 points, as often as runs are merged, in a run that begins after a full point:
+the whole map is painted once, window by window. What is found is put by this very run: the looker reads
+those blocks from its own snapshot, like everything else, and compares each cell's digest with the map's.
+No pack is read, nothing is decrypted, and a crash leaves orphans.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from drd.core import merge, refill
+from drd.core.refill import Listing, Use
+from drd.core.sections import What
+from drd.core.tables import TableKind
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from drd.core.manifest import Reference
+    from drd.model import Json
+    from drd.work.history import Point
+    from drd.work.pointmap import PointMap
+
+
+RECENT: Final = 4
+"""All retained points must be among the last so many times the fanout: 128 points, five days of hourly
+ones, four months of daily ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refill:
+    """Packs (ordinals) that are refilled, and the windows in which the map has blocks in them."""
+
+    map: PointMap
+    packs: frozenset[int] = frozenset()
+    windows: frozenset[int] = frozenset()
+
+    def blocks(self, window: int) -> npt.NDArray[np.bool_] | None:
+        """Which blocks of *window* are put again; None: none."""
+        if window not in self.windows:
+            return None
+        return self.map.blocks_in(window, np.asarray(sorted(self.packs), np.uint32))
+
+
+@dataclass(slots=True)
+class _Painted:
+    """Bytes that are needed of each pack of which anything is painted, and in which windows."""
+
+    needed: dict[int, int] = field(default_factory=dict)
+    windows: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+
+    @classmethod
+    def of(cls, point: PointMap) -> _Painted:
+        painted = cls()
+        for window in point.windows(What.MAP):
+            for ordinal, size in point.painted_bytes(window).items():
+                painted.needed[ordinal] = size + painted.needed.get(ordinal, refill.OVERHEAD)
+                painted.windows[ordinal].add(window)
+        return painted
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the budget of the next refill stands on: number of the point at which was looked last, bytes
+    (plain) that changed since. Each point has it in its facts, for the next.
+    """
+
+    seq: int = 0
+    changed: int = 0
+
+    @classmethod
+    def of(cls, head: Point | None) -> Account:
+        """What *head* says; points made before there were refills say nothing."""
+        told = head.table("refill") if head else {}
+        seq, changed = told.get("seq", 0), told.get("changed", 0)
+        if isinstance(seq, int) and isinstance(changed, int):
+            return cls(seq, changed)
+        return cls()
+
+    def due(self, head: Point | None, fanout: int) -> bool:
+        """Whether it is time to look, for a run that follows *head*."""
+        return head is not None and head.is_full and head.seq - self.seq >= fanout
+
+    def facts(self, more: int) -> dict[str, Json]:
+        """As facts, with *more* bytes that changed."""
+        return {"seq": self.seq, "changed": self.changed + more}
+
+
+def frees(oldest: int, newest: int, fanout: int) -> bool:
+    """Whether what is refilled now frees anything soon: the retained points, from number *oldest* on,
+    are among the last few. A pack goes only when all that reached it before have gone; where one of
+    them is kept for years, needing more of the pack than the newest does, a refill would only add to it.
+    """
+    return newest - oldest <= RECENT * fanout
+
+
+def plan(point: PointMap, *, fanout: int, budget: int) -> Refill:
+    """What a run that follows *point*, a full one, refills.
+
+    Args:
+        point: the map of the newest point.
+        fanout: runs of a level that are merged.
+        budget: bytes that may be put.
+
+    Raises:
+        IntegrityError: a table is missing or damaged.
+    """
+    due = bool(merge.runs_to_merge(point.references, TableKind.RUN, fanout=fanout))
+    painted, listings = _Painted.of(point), _listings(point, but=0 if due else None)
+    listed = _listed(point, [one for one in point.references if one.kind in _LISTING])
+    uses = [
+        Use(row.ordinal, row.size, painted.needed.get(row.ordinal, 0))
+        for row in point.rows().rows
+        if row.ordinal in listed
+    ]
+    chosen = refill.choose(uses, listings, budget=budget)
+    windows = frozenset().union(*(painted.windows.get(one, ()) for one in chosen))
+    return Refill(point, chosen, windows)
+
+
+_LISTING = (TableKind.RUN, TableKind.SHARD)
+
+
+def _listed(point: PointMap, tables: Sequence[Reference]) -> frozenset[int]:
+    return frozenset().union(*(point.shelf.open(one).head.reached for one in tables))
+
+
+def _listings(point: PointMap, *, but: int | None) -> dict[object, Listing]:
+    """What must be written anew for a pack to be free: shards one by one; of runs each level *but* one
+    that is merged in any case; a level above takes those below it along.
+    """
+    found: dict[object, Listing] = {
+        one.table_id: Listing(one.size, _listed(point, [one]))
+        for one in point.references
+        if one.kind is TableKind.SHARD
+    }
+    runs = [one for one in point.references if one.kind is TableKind.RUN]
+    for level in {run.level for run in runs} - {but}:
+        size = sum(run.size for run in runs if run.level == level)
+        above = [run for run in runs if run.level >= level]
+        found[level] = Listing(size, _listed(point, above))
+    return found

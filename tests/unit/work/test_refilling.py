@@ -1,0 +1,209 @@
+"""Sparse packs are refilled from the snapshot: what a run puts for it, and what goes then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from typing_extensions import override
+
+from drd.core.retention import Keep
+from drd.model import BackupResult, Changed
+from drd.testing.fakes import SteppingClock
+from drd.testing.mortal import Life, MortalStore
+from drd.testing.repository import SMALL
+from drd.testing.stores import MemoryStore
+from tests.unit.work.expiry import assert_reach, manifests, tables
+from tests.unit.work.shears import done, history, pass_time, run
+from tests.unit.work.world import BLOCK, CELL, World, fill
+
+CELLS = 128
+LEFT = 8
+"""One cell in so many stays as the first point had it."""
+KEPT = [cell for cell in range(CELLS) if cell % LEFT == 0]
+KNOBS = replace(SMALL, fanout=3)
+KEEP = Keep(last=1, minimum=1)
+
+
+class Blind(MortalStore):
+    """A store that gives no pack, as the writer's S3 principal sees it."""
+
+    @override
+    def get(
+        self, key: str, *, version: str = "", start: int = 0, length: int | None = None
+    ) -> bytes:
+        assert not key.startswith("p/"), "a backup reads no pack"
+        return super().get(key, version=version, start=start, length=length)
+
+
+def backup(world: World) -> BackupResult:
+    """A run that can read no pack."""
+    blind = Blind(world.store, Life())
+    return world.backup(world.process(store=blind))
+
+
+def overwrite(world: World, seed: int) -> None:
+    """All cells but those that are kept, a block in each."""
+    fill(world, seed=seed, cells=[cell for cell in range(CELLS) if cell % LEFT])
+
+
+def due(*, refill: bool = True, sample: int = 0) -> World:
+    """Of the first point's packs an eighth is needed, and the next run is one that looks for it."""
+    clock = SteppingClock()
+    knobs = replace(KNOBS, refill=refill, sample_cells=sample)
+    store = MemoryStore(now=clock)
+    world = World(size=CELLS * CELL, knobs=knobs, store=store, clock=clock)
+    fill(world)
+    backup(world)
+    for seed in (2, 3):
+        overwrite(world, seed)
+        assert backup(world).bytes_refilled == 0
+    return world
+
+
+def stored(world: World) -> int:
+    return sum(one.size for one in world.store.list("p/"))
+
+
+def pruned(world: World) -> int:
+    """Bytes of packs that are left when all but the newest point went."""
+    done(run(world, KEEP))
+    world.image.write(CELL, b"x" * BLOCK)
+    backup(world)
+    pass_time(world)
+    assert done(run(world, KEEP)).deleted
+    world.check()
+    return stored(world)
+
+
+def test_the_needed_blocks_are_put_again_and_no_pack_is_read() -> None:
+    world = due()
+    world.image.write(3 * CELL, b"y" * BLOCK)
+    result = backup(world)
+    assert result.bytes_refilled == len(KEPT) * BLOCK
+    assert result.bytes_changed == BLOCK
+    assert result.warnings == ()
+    world.check()
+
+
+def test_no_later_point_reaches_a_pack_that_was_refilled() -> None:
+    world = due()
+    old = {row.ordinal for row in world.opened(1).rows.rows}
+    assert old
+    backup(world)
+    backup(world)
+    known = tables(world)
+    for point in manifests(world):
+        assert_reach(world, point, known)
+        reached = {one for table in point.references for one in known[table.table_id].reached}
+        assert bool(reached & old) == (point.seq <= 3)
+
+
+def test_the_bucket_gets_smaller_than_without() -> None:
+    sizes = {}
+    for refill in (True, False):
+        world = due(refill=refill)
+        assert bool(backup(world).bytes_refilled) == refill
+        sizes[refill] = pruned(world)
+    assert sizes[True] < 0.7 * sizes[False]
+
+
+@pytest.mark.parametrize("doom", [True, False])
+def test_where_old_points_are_kept_nothing_is_put_again_in_vain(doom: bool) -> None:  # noqa: FBT001
+    """Unless they are doomed."""
+    world = due()
+    world.knobs = replace(world.knobs, refill=False)
+    for number in range(4 * 3):
+        world.image.write(CELL, bytes([number + 1]) * BLOCK)
+        backup(world)
+    world.knobs = replace(world.knobs, refill=True)
+    if doom:
+        done(run(world, KEEP))
+    assert bool(backup(world).bytes_refilled) == doom
+    world.check(world.full()[-2:])
+
+
+def test_what_is_refilled_once_stays() -> None:
+    world = due()
+    assert backup(world).bytes_refilled
+    for seed in range(7):
+        world.image.write(seed * CELL, bytes([seed + 1]) * BLOCK)
+        assert backup(world).bytes_refilled == 0
+    world.check()
+
+
+def test_a_history_without_sparse_packs_costs_nothing() -> None:
+    """The same objects as without, one for one."""
+    put = []
+    for refill in (True, False):
+        world = World(size=CELLS * CELL, knobs=replace(KNOBS, refill=refill))
+        fill(world)
+        life = Life()
+        for seed in range(8):
+            fill(world, seed=seed, cells=range(seed, CELLS, 40))
+            world.backup(world.process(life))
+        put.append(life.effects)
+    assert put[0] == put[1]
+
+
+def test_no_more_is_put_than_the_budget_allows() -> None:
+    """Little changed since: a third of it, and the size of a pack."""
+    world = due()
+    world.knobs = replace(world.knobs, pack_size=8 * BLOCK)
+    facts = world.full()[-1].facts["refill"]
+    assert isinstance(facts, dict)
+    changed = facts["changed"]
+    assert isinstance(changed, int)
+    result = backup(world)
+    assert result.bytes_refilled <= changed // 3 + 8 * BLOCK
+    world.check()
+
+
+@pytest.mark.parametrize("sample", [0, 5])
+def test_a_change_that_the_source_kept_silent_of_is_found(sample: int) -> None:
+    """In a cell that is refilled the digest tells: the cell is put as it is, and everything is compared
+    in the next run.
+    """
+    world = due(sample=sample)
+    world.image.hidden.append(Changed(0, CELLS * CELL))
+    world.image.write(KEPT[5] * CELL, b"z" * BLOCK)
+    result = backup(world)
+    assert any("1 cells were not what the map restores" in one for one in result.warnings)
+    restored, _ = world.restore(result.seq)
+    assert restored == world.image.head
+    world.image.hidden.clear()
+    assert any("compared by digest" in one for one in backup(world).warnings)
+    world.check(world.full()[-2:])
+
+
+def test_a_lost_base_does_not_hinder_it() -> None:
+    world = due()
+    for snapshot in world.snapshots():
+        world.image.lose(snapshot)
+    world.image.write(KEPT[1] * CELL + BLOCK, b"z" * BLOCK)
+    result = backup(world)
+    assert result.warnings == ()
+    assert result.bytes_refilled == (len(KEPT) - 1) * BLOCK  # of the changed cell all is put anyhow
+    world.check()
+
+
+def test_an_image_that_shrank_and_cells_that_were_emptied() -> None:
+    world = due()
+    world.image.resize(100 * CELL + 100)
+    world.image.discard(8 * CELL, 20 * CELL)
+    assert backup(world).warnings == ()
+    world.check()
+
+
+def test_a_run_that_goes_on_with_another_refills_nothing_and_the_one_after_does() -> None:
+    world = due()
+    world.knobs = replace(world.knobs, partial_packs=1, pack_size=8 * BLOCK)
+    life = Life()
+    world.fork().backup(world.process(life))
+    overwrite(world, 9)
+    manifest = 1 + next(at for at, one in enumerate(life.effects) if one.startswith("put m/"))
+    assert world.backup_until(manifest)
+    backup(world)
+    world.check()
+    history(world, 6)
+    world.check()
