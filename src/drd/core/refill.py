@@ -13,7 +13,11 @@ Rules, and why:
    at a utilisation u costs 1 / (1 - u); Rosenblum and Ousterhout, 1992.)
 2. A table is written anew only if the packs that it lists are worth it: what they free is
    :data:`WORTH` times what the table takes. Until then they stay.
-3. What is put for it, blocks and tables, stays within a budget that follows what changed. The emptiest
+3. What an older point that is retained needs is refilled in vain: the pack stays for that one. Each block
+   of a pack that any retained point needs is needed by the first one that was made after the pack, for
+   what was overwritten never comes back. So that point tells what all of them need, and by that the pack
+   must be sparse, too. What is put again is then at most a third of what goes with the last of them.
+4. What is put for it, blocks and tables, stays within a budget that follows what changed. The emptiest
    packs come first: they free most for least.
 """
 
@@ -36,16 +40,19 @@ SHARE: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One pack: its size, and how much of it is needed; in bytes as stored."""
+    """One pack: its size, how much of it the newest point needs, and how much any retained one (0 where
+    that is not asked); in bytes as stored.
+    """
 
     ordinal: int
     size: int
     needed: int
+    kept: int = 0
 
     @property
     def sparse(self) -> bool:
-        """Rule 1."""
-        return self.needed * SPARSE < self.size
+        """Rules 1 and 3."""
+        return max(self.needed, self.kept) * SPARSE < self.size
 
 
 @dataclass(frozen=True, slots=True)

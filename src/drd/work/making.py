@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import NoReturn
 
 import numpy as np
@@ -16,20 +17,20 @@ from drd.core.digest import ROOT_MODULUS, DigestKeys, root_bytes, size_term
 from drd.core.refill import SHARE
 from drd.core.sections import Item
 from drd.core.tables import TableKind
-from drd.errors import IntegrityError, RefusedError, StoppedError
+from drd.errors import IntegrityError, RefusedError, StoppedError, StoreError
 from drd.model import IMAGE_GEOMETRY, Found, Json, PointKind, Progress, Snapshot
 from drd.pipeline.packing import Packed, Packer, Placed, Press, Seal
 from drd.ports import FreezeOrder, Frozen, Held
 from drd.work import layout
 from drd.work.bench import Bench
 from drd.work.draft import Draft
-from drd.work.history import Point
+from drd.work.history import Point, read_manifest
 from drd.work.layout import Space
 from drd.work.lineagekeys import LineageKeys
 from drd.work.looking import Looker, View
 from drd.work.merging import Scribe
 from drd.work.pointmap import PointMap
-from drd.work.refilling import Account, Refill, frees, plan
+from drd.work.refilling import Account, Kept, Refill, go_soon, plan
 from drd.work.shelf import Shelf
 
 
@@ -147,10 +148,23 @@ class Making:
         if not knobs.refill or not account.due(self.head, knobs.fanout):
             return Refill(self.map)
         self.account = Account(self.draft.seq)
-        if not frees(self.draft.oldest(), self.draft.seq, knobs.fanout):
-            return Refill(self.map)
+        oldest = self.draft.oldest()
+        soon = go_soon(oldest, self.draft.seq, knobs.fanout)
         budget = account.changed // SHARE + knobs.pack_size
-        return plan(self.map, fanout=knobs.fanout, budget=budget)
+        kept = None if soon else partial(self._kept_by, oldest)
+        return plan(self.map, fanout=knobs.fanout, budget=budget, kept=kept)
+
+    def _kept_by(self, oldest: int) -> Kept | None:
+        """What a retained point needs; None where it does not tell: a backup does not fail by that."""
+        repository = self.bench.repository
+        if not oldest:
+            return None
+        try:
+            clear = read_manifest(repository, self.keys.scope.lineage, oldest).clear
+            return Kept.by(PointMap.of(self.shelf, clear, IMAGE_GEOMETRY), clear.ordinal)
+        except (IntegrityError, StoreError) as error:
+            self.under.warnings.append(f"no sparse pack is refilled, for point {oldest}: {error}")
+            return None
 
     def run(self) -> Point:
         """Look at everything, put what differs, commit."""

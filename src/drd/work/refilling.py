@@ -9,8 +9,8 @@ No pack is read, nothing is decrypted, and a crash leaves orphans.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 
 RECENT: Final = 4
-"""All retained points must be among the last so many times the fanout: 128 points, five days of hourly
-ones, four months of daily ones."""
+"""Retained points that are among the last so many times the fanout go soon: 128 points, five days of
+hourly ones, four months of daily ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +93,53 @@ class Account:
         return {"seq": self.seq, "changed": self.changed + more}
 
 
-def frees(oldest: int, newest: int, fanout: int) -> bool:
-    """Whether what is refilled now frees anything soon: the retained points, from number *oldest* on,
-    are among the last few. A pack goes only when all that reached it before have gone; where one of
-    them is kept for years, needing more of the pack than the newest does, a refill would only add to it.
+def go_soon(oldest: int, newest: int, fanout: int) -> bool:
+    """Whether the retained points, from number *oldest* on, are among the last few. A pack goes only when
+    all that reached it before have gone. Where that is soon, the newest point's need alone decides.
     """
     return newest - oldest <= RECENT * fanout
 
 
-def plan(point: PointMap, *, fanout: int, budget: int) -> Refill:
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the oldest retained point needs: bytes of packs below *ordinal*, those that were there then.
+
+    Of these, no point made later needs more (:mod:`drd.core.refill`, rule 3). Of packs that are newer it
+    says nothing; their turn comes when points that are newer are the oldest.
+    """
+
+    ordinal: int
+    needed: Mapping[int, int]
+
+    @classmethod
+    def by(cls, oldest: PointMap, ordinal: int) -> Kept:
+        """Paint the whole map of *oldest*, whose manifest names *ordinal* as the next pack's.
+
+        Raises:
+            IntegrityError: a table is missing or damaged.
+        """
+        return cls(ordinal, _Painted.of(oldest).needed)
+
+    def judge(self, uses: Sequence[Use]) -> list[Use]:
+        """Those of *uses* of which this point tells, with what it needs of each."""
+        return [
+            replace(one, kept=self.needed.get(one.ordinal, 0))
+            for one in uses
+            if one.ordinal < self.ordinal
+        ]
+
+
+def plan(
+    point: PointMap, *, fanout: int, budget: int, kept: Callable[[], Kept | None] | None = None
+) -> Refill:
     """What a run that follows *point*, a full one, refills.
 
     Args:
         point: the map of the newest point.
         fanout: runs of a level that are merged.
         budget: bytes that may be put.
+        kept: asked, where any pack is sparse, what older points need; None of it: nothing is refilled.
+            Without it the newest point's need alone decides.
 
     Raises:
         IntegrityError: a table is missing or damaged.
@@ -120,6 +152,9 @@ def plan(point: PointMap, *, fanout: int, budget: int) -> Refill:
         for row in point.rows().rows
         if row.ordinal in listed
     ]
+    if kept is not None and any(one.sparse for one in uses):
+        told = kept()
+        uses = told.judge(uses) if told else []
     chosen = refill.choose(uses, listings, budget=budget)
     windows = frozenset().union(*(painted.windows.get(one, ()) for one in chosen))
     return Refill(point, chosen, windows)

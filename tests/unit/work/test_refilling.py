@@ -7,12 +7,14 @@ from dataclasses import replace
 import pytest
 from typing_extensions import override
 
+from drd.core import names
 from drd.core.retention import Keep
 from drd.model import BackupResult, Changed
 from drd.testing.fakes import SteppingClock
 from drd.testing.mortal import Life, MortalStore
 from drd.testing.repository import SMALL
 from drd.testing.stores import MemoryStore
+from drd.work.refilling import RECENT
 from tests.unit.work.expiry import assert_reach, manifests, tables
 from tests.unit.work.shears import done, history, pass_time, run
 from tests.unit.work.world import BLOCK, CELL, World, fill
@@ -108,18 +110,67 @@ def test_the_bucket_gets_smaller_than_without() -> None:
     assert sizes[True] < 0.7 * sizes[False]
 
 
-@pytest.mark.parametrize("doom", [True, False])
-def test_where_old_points_are_kept_nothing_is_put_again_in_vain(doom: bool) -> None:  # noqa: FBT001
-    """Unless they are doomed."""
+def aged() -> World:
+    """The same, 13 points later: more than go soon."""
     world = due()
     world.knobs = replace(world.knobs, refill=False)
-    for number in range(4 * 3):
+    for number in range(RECENT * KNOBS.fanout):
         world.image.write(CELL, bytes([number + 1]) * BLOCK)
         backup(world)
     world.knobs = replace(world.knobs, refill=True)
-    if doom:
-        done(run(world, KEEP))
-    assert bool(backup(world).bytes_refilled) == doom
+    return world
+
+
+def doom_all_but(world: World, last: int) -> None:
+    done(run(world, Keep(last=last, minimum=1)))
+
+
+@pytest.mark.parametrize(
+    "oldest, refilled", [(1, 0), (2, len(KEPT)), (3, len(KEPT)), (15, len(KEPT))]
+)
+def test_where_old_points_stay_the_oldest_of_them_tells_what_is_put_again(
+    oldest: int, refilled: int
+) -> None:
+    """The first point needs all of its packs; the second and the third an eighth of them, and all of their
+    own, which is newer. Where the old ones are doomed the newest alone decides.
+    """
+    world = aged()
+    last = world.full()[-1].seq
+    doom_all_but(world, last + 1 - oldest)
+    assert backup(world).bytes_refilled == refilled * BLOCK
+    world.check(world.full()[-2:])
+
+
+def test_it_frees_the_pack_when_those_points_have_gone() -> None:
+    world = aged()
+    doom_all_but(world, 13)
+    assert backup(world).bytes_refilled
+    old = {row.pack_id for row in world.opened(1).rows.rows}
+    assert old
+    pass_time(world)
+    assert done(run(world, KEEP)).doomed
+    world.image.write(CELL, b"x" * BLOCK)
+    backup(world)
+    pass_time(world)
+    done(run(world, KEEP))
+    assert not old & {bytes.fromhex(one.key.rpartition("/")[2]) for one in world.store.list("p/")}
+    world.check()
+
+
+def test_an_old_point_that_lost_a_table_hinders_no_backup() -> None:
+    world = aged()
+    doom_all_but(world, 13)
+    third, newest = manifests(world)[2], manifests(world)[-1]
+    assert third.seq == 3
+    needed = {one.table_id for one in newest.references}
+    own = [one.table_id for one in third.references if one.table_id not in needed]
+    for table in own:
+        key = names.table_key(world.ring.tenant, world.lineage, table)
+        for version in world.store.remains(key):
+            world.store.delete(key, version=version)
+    result = backup(world)
+    assert result.bytes_refilled == 0
+    assert any("no sparse pack is refilled, for point 3" in one for one in result.warnings)
     world.check(world.full()[-2:])
 
 
