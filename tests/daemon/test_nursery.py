@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
 from queue import SimpleQueue
 
+from drd.core.lines import encode
 from drd.daemon.happenings import Ended, Line, NurseryGone
 from drd.daemon.nursery import Nursery
 
@@ -149,3 +152,17 @@ def test_where_no_thread_can_be_started_a_run_fails_and_the_next_begins() -> Non
         [sys.executable, "-c", NO_THREAD], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.stdout.split() == ["00", str(os.EX_OSERR), "01", str(-signal.SIGKILL)], done.stderr
+
+
+def test_a_daemon_that_dies_before_it_reads_leaves_a_mother_that_ends_quietly() -> None:
+    """Its end of the line is reset then, and not closed."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    command = [sys.executable, "-m", "drd.daemon", "worker"]
+    mother = subprocess.Popen(command, stdin=theirs, stderr=subprocess.PIPE)
+    theirs.close()
+    ours.send(encode({"run": "00"}))  # without pipes: it answers at once that it cannot
+    assert select.select([ours], [], [], 60)[0], "it answered"
+    ours.send(encode({"run": "01"}))
+    ours.close()
+    _, told = mother.communicate(timeout=60)
+    assert (mother.returncode, told) == (0, b"")

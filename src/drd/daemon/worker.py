@@ -52,7 +52,9 @@ def main() -> NoReturn:
     warm()
     gc.freeze()  # what was imported is never collected, and shared by all children
     if stat.S_ISSOCK(os.fstat(0).st_mode):
-        _mother()
+        # A daemon that was killed before it read what we said resets the line: that is its end as well.
+        with suppress(ConnectionError):
+            _mother()
         sys.exit(0)
     sys.exit(_serve())
 
