@@ -158,7 +158,7 @@ def test_a_daemon_that_dies_before_it_reads_leaves_a_mother_that_ends_quietly() 
     """Its end of the line is reset then, and not closed."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     command = [sys.executable, "-m", "drd.daemon", "worker"]
-    mother = subprocess.Popen(command, stdin=theirs, stderr=subprocess.PIPE)
+    mother = subprocess.Popen(command, stdin=theirs.fileno(), stderr=subprocess.PIPE)
     theirs.close()
     ours.send(encode({"run": "00"}))  # without pipes: it answers at once that it cannot
     assert select.select([ours], [], [], 60)[0], "it answered"
