@@ -115,11 +115,13 @@ class ObjectMissingError(StoreError):
 class PlaceMissingError(StoreError):
     """There is no such bucket, or no such folder: no repository can be at this address.
 
-    The store answers, so it is told as what it is to an operator: no such repository.
+    The store answers, so it exits as what it is to an operator: no such repository. Its code is one of
+    a store's all the same: to the daemon the bucket is out of reach.
     """
 
     exit_code = 10
-    code = "not-found"
+    code = "store-absent"
+    next_step = "check [repository] url, and that its folder is mounted; drd never makes a bucket"
 
 
 class ObjectExistsError(StoreError):

@@ -10,7 +10,13 @@ import pytest
 from typing_extensions import override
 
 from drd.daemon.happenings import Asked, Ended, Line, Signalled, Tick
-from drd.errors import ConfigError
+from drd.errors import (
+    ConfigError,
+    DrdError,
+    NotFoundError,
+    PlaceMissingError,
+    TransientStoreError,
+)
 from drd.model import Json, Outcome, RunRecord
 from drd.testing.diary import MemoryDiary
 from tests.unit.daemon.stage import BEGIN, CONFIG, Stage, fails
@@ -40,6 +46,21 @@ def test_a_bucket_that_cannot_be_looked_at_holds_nothing_back() -> None:
     assert not stage.under_way("learn")
     stage.passes(75)
     assert stage.under_way("learn"), "it is tried again after a minute"
+
+
+@pytest.mark.parametrize(
+    "error, reached",
+    [(PlaceMissingError, False), (TransientStoreError, False), (NotFoundError, True)],
+)
+def test_a_bucket_that_is_gone_is_out_of_reach_and_an_image_that_is_gone_is_not(
+    error: type[DrdError], *, reached: bool
+) -> None:
+    stage = Stage().begun("a", "b")
+    stage.makes("vms/a")
+    job = stage.under_way()["vms/b"]
+    stage.ends(job, error.exit_code, outcome="failed", code=error.code, message="not there")
+    stage.passes(30)
+    assert stage.seen[-1].store_reachable is reached
 
 
 def test_an_image_that_is_done_is_due_at_its_next_slot_and_not_before() -> None:
