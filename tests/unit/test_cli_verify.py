@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from typing_extensions import override
 
 from drd.cli.output import Reply
-from drd.cli.verify import prove_each, tell
+from drd.cli.recording import Wish
+from drd.cli.verify import _Look, prove_each, tell
 from drd.errors import TransientStoreError
-from drd.ports import Store
+from drd.model import ObjectVersion
+from drd.ports import Source, Store
 from drd.stores.metered import MeteredStore
+from drd.wiring import House
 from drd.work.proving import Prover
 from drd.work.verify import needed
 from tests.unit.work.points import NAME
@@ -61,6 +66,58 @@ def verified(world: World, *order: int, ends_at: str, cause: BaseException) -> R
     reply = Reply()
     tell(reply, prove_each([points[seq] for seq in order], prover, reply))
     return reply
+
+
+class Dying(MeteredStore):
+    """Is away from the moment on that one object is asked for."""
+
+    def __init__(self, inner: Store, key: str) -> None:
+        super().__init__(inner)
+        self._key = key
+        self._away = False
+
+    def _ask(self, key: str) -> None:
+        self._away = self._away or key == self._key
+        if self._away:
+            raise TransientStoreError("away", about=key)
+
+    @override
+    def get(
+        self, key: str, *, version: str = "", start: int = 0, length: int | None = None
+    ) -> bytes:
+        self._ask(key)
+        return super().get(key, version=version, start=start, length=length)
+
+    @override
+    def list(
+        self, prefix: str, *, limit: int | None = None, after: str = ""
+    ) -> Iterator[ObjectVersion]:
+        self._ask(prefix)
+        return super().list(prefix, limit=limit, after=after)
+
+
+class Bare(House):
+    """A house of one source, that keeps nothing."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(None)
+        self._world = world
+
+    @override
+    def sources(self) -> list[Source]:
+        return [self._world.source]
+
+
+def test_damage_is_told_though_the_store_goes_away_for_good(world: World) -> None:
+    """Then nobody says whether a prune deleted the point meanwhile."""
+    damaged, *_, last = own_packs(world)
+    world.store.damage(damaged, b"garbage")
+    repository, reply = world.repository(store=Dying(world.store, last)), Reply()
+    points = {one.seq: one for one in world.full()}
+    look = _Look(Bare(world), repository, EYES, reply, record=False)
+    ((info, proof),) = look.at([points[2], points[1]], Wish(1, rotate=False, policy=""))
+    assert (info.seq, [one.about for one in proof.findings]) == (2, [damaged])
+    assert any("could not be asked" in one for one in repository.warnings)
 
 
 @pytest.mark.parametrize("cause", CAUSES)

@@ -7,14 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from drd.cli.output import Reply
+from drd.cli.prune import prune_each
 from drd.config import Config, load_config
+from drd.errors import ConfigError
 from drd.model import Image, PointInfo, PointKind
 from drd.testing.fakes import START, NoLease, SteppingClock
 from drd.testing.sources import SimulatedSource
 from drd.wiring import House
 from drd.wiring.naming import is_another_here
-from drd.wiring.pruning import LEFT_OUT, Realm
+from drd.wiring.pruning import LEFT_OUT, Realm, make_pruner
 from tests.unit.work.points import info
+from tests.unit.work.world import World
 
 
 @pytest.fixture
@@ -87,6 +91,27 @@ def test_lineages_of_other_hosts_are_left_to_them_where_only_this_one_sees_lease
         unfinished = replace(made_here, kind=PointKind.PARTIAL)
         assert realm.left_out(lease, [one, unfinished]) == LEFT_OUT
         assert realm.left_out(NoLease(), [one]) == ""
+    house.close()
+
+
+def test_without_a_catalogue_that_opens_a_lineage_is_left_out_with_one_warning(
+    config: Config,
+) -> None:
+    """Whose it is cannot be known then, and that is no bug of drd. What was made here is known as such."""
+    house = House(config)
+    house._catalogue_file().parent.mkdir(parents=True, exist_ok=True)
+    house._catalogue_file().mkdir()
+    with pytest.raises(ConfigError):
+        house.diary().images()
+    realm, lease = Realm(house), house.lease("disks")
+    assert "cannot be known" in realm.left_out(lease, [info(1)])
+    assert realm.left_out(lease, [replace(info(1), committed_here=True)]) == ""
+    reply = Reply()
+    bench = make_pruner(house, World().repository(), orphans=False, dry_run=True)
+    results = prune_each(house, bench, [[info(1)], [info(1)]], reply, named=False)
+    assert reply.errors == []
+    assert all("cannot be known" in one.left_out for one in results)
+    assert sum("cannot be known" in one for one in reply.warnings) == 1
     house.close()
 
 

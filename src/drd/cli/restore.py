@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -126,7 +126,8 @@ def _restore(house: House, text: str, options: dict[str, Any]) -> Reply:
         house, opened, info, target=target, hands=hands, best_effort=options["best_effort"]
     )
     _tell(reply, info, outcome, target.name, best_effort=options["best_effort"])
-    if outcome.damage and not _was_deleted(house, opened, info, reply):
+    wrong = {one.pack for one in outcome.damage}
+    if outcome.damage and not _was_deleted(house, opened, info, reply, wrong=wrong):
         _affected(reply, outcome, points, repository)
     return reply
 
@@ -149,25 +150,33 @@ def _put_back_held(
             return _put_back(opened, target, hands, best_effort=best_effort)
     except (IntegrityError, ObjectMissingError) as error:
         try:
-            refuse_deleted(opened.repository, info, ledger_of(house))
+            more = refuse_deleted(opened.repository, info, ledger_of(house), wrong=[error.about])
         except NotFoundError as deleted:
             deleted.hint = "; ".join(filter(None, (error.hint, deleted.hint)))
             raise deleted from error
+        if more:
+            error.hint = f"{error.hint or error.next_step}; {more}"
         raise
 
 
-def _was_deleted(house: House, opened: OpenedPoint, info: PointInfo, reply: Reply) -> bool:
-    """Whether a prune deleted the point while it was restored: then that is told in place of damage."""
+def _was_deleted(
+    house: House, opened: OpenedPoint, info: PointInfo, reply: Reply, *, wrong: Collection[str]
+) -> bool:
+    """Whether a prune deleted the point while it was restored: then that is told in place of damage. Of
+    one that is only doomed the hint of the damage says so.
+    """
     from drd.wiring.keeping import ledger_of  # noqa: PLC0415
     from drd.work.keeping import refuse_deleted  # noqa: PLC0415
 
     try:
-        refuse_deleted(opened.repository, info, ledger_of(house))
+        more = refuse_deleted(opened.repository, info, ledger_of(house), wrong=wrong)
     except NotFoundError as deleted:
         hints = [one.hint for one in reply.errors]
         deleted.hint = "; ".join([*hints, deleted.hint])
         reply.errors = [deleted]
         return True
+    for one in reply.errors if more else ():
+        one.hint = f"{one.hint}; {more}"
     return False
 
 

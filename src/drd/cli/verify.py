@@ -253,14 +253,13 @@ def prove_each(
 
 def _deleted_meanwhile(prover: Prover, info: PointInfo, error: DrdError) -> bool:
     """Whether the look at a point failed because a prune deleted it: that is a warning."""
-    from drd.work.keeping import deleted, passed_over  # noqa: PLC0415
+    from drd.work.keeping import is_passed_over  # noqa: PLC0415
 
     repository = prover.round.repository
     missing = isinstance(error, ObjectMissingError | IntegrityError)
-    if not missing or not deleted(repository, [info], None):
+    if not missing or not is_passed_over(repository, info, error, None):
         return False
     prover.round.take()
-    repository.warnings.append(passed_over(info))
     return True
 
 

@@ -117,7 +117,9 @@ class _Watch:
         try:
             if not self.is_done(full[-1].lineage, at):
                 self._look_at_newest(points, name)
-                self._note(self._proofs(full, at), at)
+                found = self._proofs(full, at)
+                if found is not None:  # else a prune deleted every point meanwhile: warnings tell
+                    self._note(found, at)
         except StoppedError:
             raise
         except NotFoundError as error:  # gone from its source: that is no news of its points
@@ -152,7 +154,7 @@ class _Watch:
         except IntegrityError as error:
             self.proved.damage.append(error)
 
-    def _proofs(self, full: Sequence[PointInfo], at: datetime) -> Turned:
+    def _proofs(self, full: Sequence[PointInfo], at: datetime) -> Turned | None:
         plan, repository, eyes = self._plan, self._repository, self._eyes
         if plan.level == SOURCE_LEVEL:
             one = full[-1]
@@ -164,7 +166,7 @@ class _Watch:
             return verify_turn(full, round_, rotation, at, scribe=self._scribe)
         looked = list(look_at_each(full, round_))
         proofs = tuple(without_deleted(repository, looked, self._catalogue.ledger))
-        return self._written(proofs, round_, at)
+        return self._written(proofs, round_, at) if proofs else None
 
     def _written(
         self, proofs: tuple[tuple[PointInfo, Proof], ...], round_: Round, at: datetime

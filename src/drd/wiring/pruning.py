@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from drd.config import Config
 from drd.core.address import FileAddress, parse_address
+from drd.errors import ConfigError
 from drd.leases.local import LocalLease
 from drd.model import PointInfo
 from drd.ports import Lease, Store
@@ -87,18 +88,29 @@ class Realm:
     def __init__(self, house: House) -> None:
         self._house = house
         self._shown: frozenset[str] | None = None
+        self._hindered = ""
+        self._told = False
 
     def left_out(self, lease: Lease, points: Sequence[PointInfo]) -> str:
         """Why the lineage of *points* (all of it, by number) is left to another host; ``""``: it is not."""
         last = (full_points(points) or points)[-1]
         if not isinstance(lease, LocalLease) or last.committed_here or self._shows(last.identity):
             return ""
-        return LEFT_OUT
+        return self._hindered or LEFT_OUT
+
+    def warning(self) -> str:
+        """What hinders this host from knowing what it shows, told once; ``""`` for nothing."""
+        told, self._told = self._told, True
+        return "" if told else self._hindered
 
     def _shows(self, identity: str) -> bool:
         """Whether a source of this host showed the image when the daemon looked last."""
         if self._shown is None:
-            images = self._house.diary().images()
+            try:
+                images = self._house.diary().images()
+            except ConfigError as error:
+                self._hindered = f"whether it is another host's cannot be known: {error}"
+                images = []
             self._shown = frozenset(one.identity for one in images if one.gone_at is None)
         return identity in self._shown
 
@@ -120,10 +132,12 @@ def prune_lineage(
     lease = lease_of(house, points)
     rules, warning = rules_of(house.need_config(), points)
     left_out = realm.left_out(lease, points) if realm is not None else ""
-    if left_out:
+    if realm is not None and left_out:
         last = (full_points(points) or points)[-1]
         count = len(full_points(points))
-        return Pruned(last.lineage, last.name, rules.policy, count, left_out=left_out), ""
+        return Pruned(
+            last.lineage, last.name, rules.policy, count, left_out=left_out
+        ), realm.warning()
     return prune(replace(pruner, lease=lease), points, rules), warning
 
 

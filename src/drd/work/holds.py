@@ -157,27 +157,45 @@ def _still_there(repository: Repository, info: PointInfo) -> None:
 
 
 def release(repository: Repository, info: PointInfo, why: str, speaker: Speaker) -> list[Hold]:
-    """Let go of a point: end every hold on it. What was held and is not any more.
+    """Let go of a point: end every hold of people on it. What was held and is not any more.
+
+    A hold that is over by itself is of a restore, which needs the point: it stays, with a warning.
 
     Raises:
-        NotFoundError: nothing holds it.
+        NotFoundError: nobody holds it, or a restore alone.
         IntegrityError: a hold of the lineage cannot be heard, and it is not known what it is about.
         KeyAccessError: these keys do not sign for a host.
     """
     told = check_words(why)
     keys = load_keys(repository, info.lineage)
     known = holds_of(repository, keys, info.lineage)
-    ended = known.of(info.seq)
+    ended = [one for one in known.of(info.seq) if one.hold.until is None]
+    point, restored = f"{info.name}@{info.seq}", _held_until(known, info.seq, speaker.now())
+    if not ended and restored:
+        raise NotFoundError(
+            f"nobody holds this point but a restore, until {restored}",
+            about=point,
+            hint="nothing is to be done: that hold ends with the restore, or is over by itself",
+        )
     if not ended:
-        others = ", ".join(f"@{seq}" for seq in sorted(known.seqs))
+        people = {one.hold.seq for one in known.held if one.hold.until is None}
+        others = ", ".join(f"@{seq}" for seq in sorted(people))
         raise NotFoundError(
             "this point is not held",
-            about=f"{info.name}@{info.seq}",
+            about=point,
             hint=f"held: {others}" if others else f"no point of {info.name} is held",
         )
     for one in ended:
         let_go(keys, one, told, speaker)
+    if restored:
+        repository.warnings.append(f"{point} is held by a restore until {restored}")
     return [one.hold for one in ended]
+
+
+def _held_until(known: Holds, seq: int, now: datetime) -> str:
+    """When the last hold of a restore on a point is over; ``""`` where there is none."""
+    ends = [one.hold.until for one in known.of(seq) if one.hold.until and one.hold.until > now]
+    return max(ends).isoformat(timespec="seconds") if ends else ""
 
 
 def let_go(keys: LineageKeys, one: Held, why: str, speaker: Speaker) -> None:

@@ -416,7 +416,12 @@ class _Pass:
         knife = Knife(pruner.deleter, self._held, pruner.repository.tenant, survey.lineage)
         for key in superseded(pruner.repository, survey.lineage, self._now):
             knife.purge(key)
-        for key in over(pruner.repository, survey.lineage, self._now):
+        ended = over(pruner.repository, survey.lineage, self._now)
+        if (
+            ended
+        ):  # by this host's clock: one that is ahead would end the hold of a restore under way
+            self._time()
+        for key in ended:
             knife.purge(key)
 
 

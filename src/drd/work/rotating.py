@@ -14,7 +14,7 @@ from drd.core.coverage import Cursor, Turn, Weighed, plan
 from drd.core.result import Result
 from drd.errors import IntegrityError, KeyAccessError, ObjectMissingError
 from drd.model import PointInfo
-from drd.work.keeping import deleted, passed_over, without_deleted
+from drd.work.keeping import is_passed_over, without_deleted
 from drd.work.repository import Repository
 from drd.work.results import Scribe, result_of, rotating, words_of, write
 from drd.work.verify import Proof, Round, needed, verify_objects
@@ -79,8 +79,9 @@ def begin_turn(
 
 def verify_turn(
     points: Sequence[PointInfo], now: Round, rotation: Rotation, at: datetime, *, scribe: Scribe
-) -> Turned:
+) -> Turned | None:
     """One turn of a lineage whose full *points* these are, at the round's level (1 or 2); written down.
+    None where a prune deleted them all meanwhile: nothing is known, and nothing written.
 
     Raises:
         IntegrityError, KeyAccessError, StoreError: a point cannot be opened, or the store failed. Then
@@ -88,6 +89,8 @@ def verify_turn(
     """
     turn = begin_turn(now.repository, points, now, rotation=rotation, at=at)
     proofs = tuple(without_deleted(now.repository, list(look_at_each(points, now)), None))
+    if not proofs:
+        return None
     result = turned(result_of(proofs, now, at), turn, rotation)
     written = write(now.keys[points[0].lineage], result, words_of(proofs), scribe)
     return Turned(proofs, result, written)
@@ -98,10 +101,9 @@ def look_at_each(points: Iterable[PointInfo], now: Round) -> Iterator[tuple[Poin
     for one in points:
         try:
             yield one, verify_objects(now.open(one), now, point=f"{one.name}@{one.seq}")
-        except ObjectMissingError:
-            if not deleted(now.repository, [one], None):
+        except ObjectMissingError as error:
+            if not is_passed_over(now.repository, one, error, None):
                 raise
-            now.repository.warnings.append(passed_over(one))
 
 
 def turned(result: Result, turn: Turn, rotation: Rotation) -> Result:

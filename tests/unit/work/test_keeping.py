@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,27 +13,52 @@ import pytest
 from typing_extensions import override
 
 from drd.core import names
+from drd.core.retention import Keep
 from drd.core.statement import Statement
-from drd.errors import CrashError, KeyAccessError, NotFoundError, RefusedError
-from drd.model import PointInfo, Role
+from drd.core.trust import TRUST
+from drd.errors import (
+    CrashError,
+    IntegrityError,
+    KeyAccessError,
+    NotFoundError,
+    RefusedError,
+    TransientStoreError,
+)
+from drd.model import Json, ObjectVersion, PointInfo, Role
 from drd.ports import Store
+from drd.stores.metered import MeteredStore
 from drd.testing.fakes import MemoryRing, seeded
+from drd.testing.repository import host_key, root_document, trust_body
 from drd.testing.stores import FaultyStore
-from drd.work.holds import HOLD, LEFT, UNTIL, Holds, Speaker, holds_of, newest_each, over
+from drd.work.holds import (
+    HOLD,
+    LEFT,
+    UNTIL,
+    Holds,
+    Speaker,
+    holds_of,
+    let_go,
+    newest_each,
+    over,
+    release,
+)
+from drd.work.journals import journal_of
 from drd.work.keeping import (
     LASTS,
     Holder,
     Terms,
-    deleted,
+    is_passed_over,
     kept,
     refuse_deleted,
     without_deleted,
 )
 from drd.work.lineagekeys import load_keys
 from drd.work.repository import Repository, open_repository
+from drd.work.results import Scribe, told_of
 from drd.work.rolls import GONE, RollCheck
+from drd.work.rotating import Rotation, verify_turn
 from drd.work.statements import say
-from drd.work.verify import Finding, Proof
+from drd.work.verify import Finding, Proof, Round
 from tests.unit.work.shears import (
     GRACE,
     LAST_2,
@@ -42,10 +67,12 @@ from tests.unit.work.shears import (
     history,
     hold_point,
     pass_time,
+    pruner,
     run,
     seqs,
     six,
 )
+from tests.unit.work.test_verify import EYES
 from tests.unit.work.world import World
 
 LONG = Terms(lasts=timedelta(days=30), again=timedelta(days=10))
@@ -240,25 +267,190 @@ def test_what_was_doomed_or_deleted_since_it_was_chosen_is_refused(
         pytest.fail("the block began")
 
 
-def test_damage_is_told_from_a_point_that_a_prune_deleted(world: World) -> None:
-    first, last = point(world, 1), point(world, 6)
-    refuse_deleted(world.repository(), first, None)
+def swept(world: World) -> None:
+    """Doom the points 1 to 4, and delete them after the grace."""
     done(run(world, LAST_2))
+    pass_time(world, GRACE)
+    history(world, 1)
+    assert done(run(world, LAST_2)).deleted == [1, 2, 3, 4]
+
+
+def found_wrong(info: PointInfo, about: str = "p/1") -> tuple[PointInfo, Proof]:
+    point = f"{info.name}@{info.seq}"
+    return info, Proof(point, 1, 1, 1, (Finding(point, about, "is missing"),))
+
+
+def test_damage_is_told_from_a_point_that_a_prune_deleted(world: World) -> None:
+    first, second, last = point(world, 1), point(world, 2), point(world, 6)
+    assert refuse_deleted(world.repository(), first, None) == ""
+    swept(world)
     with pytest.raises(NotFoundError, match="a prune deleted this point"):
         refuse_deleted(world.repository(), first, None)
-    assert doomed(world) == {1, 2, 3, 4}
-    two = [first, last, replace(point(world, 5), manifest_sha256=bytes(32))]
-    assert deleted(world.repository(), two, None) == {1}
     repository: Repository = world.repository()
-    wrong = (Finding("p", "p/1", "is missing"),)
-    proofs = [
-        (first, Proof("1", 1, 1, 1, wrong)),
-        (last, Proof("6", 1, 1, 1, wrong)),
-        (point(world, 2), Proof("2", 1, 1, 1, ())),
-    ]
-    assert [one.seq for one, _ in without_deleted(repository, proofs, None)] == [6, 2]
+    proofs = [found_wrong(first), found_wrong(last), (second, Proof("2", 1, 1, 1, ()))]
+    left = without_deleted(repository, proofs, None)
+    assert left == proofs[1:]
     (warning,) = repository.warnings
     assert "@1 was deleted by a prune" in warning
+
+
+def test_damage_of_a_point_that_is_only_doomed_is_damage(world: World) -> None:
+    """Nothing of it is deleted, and who holds it may save it: he must be told both."""
+    first, last = point(world, 1), point(world, 6)
+    done(run(world, LAST_2))
+    assert doomed(world) == {1, 2, 3, 4}
+    assert f"drctl hold add {first.name}@1" in refuse_deleted(world.repository(), first, None)
+    repository = world.repository()
+    (_, of_first), of_last = without_deleted(
+        repository, [found_wrong(first), found_wrong(last)], None
+    )
+    assert of_first.findings
+    assert f"drctl hold add {first.name}@1" in of_first.hint
+    assert of_last == found_wrong(last)
+    error = IntegrityError("garbage", about=first.manifest_key)
+    assert not is_passed_over(repository, first, error, None)
+    assert f"drctl hold add {first.name}@1" in error.hint
+    assert repository.warnings == []
+    assert world.restore(1)[0] == world.taken(first), "and indeed it is whole"
+
+
+@pytest.mark.parametrize("gone", ["the first pack", "a pack", "a table", "the manifest"])
+def test_a_point_is_deleted_from_the_first_object_on_that_is_gone(world: World, gone: str) -> None:
+    """The list that dooms it is open until all of it is gone."""
+    first = point(world, 1)
+    history(world, 6)
+    done(run(world, LAST_2))
+    journal = journal_of(world.repository(), world.lineage, None).journal
+    dead, tenant = journal.doomed()[1], world.ring.tenant
+    packs = [names.pack_key(tenant, world.lineage, one) for one in sorted(dead.packs)]
+    tables = [names.table_key(tenant, world.lineage, one) for one in sorted(dead.tables)]
+    assert len(packs) > 1
+    places = {"the first pack": packs[0], "a pack": packs[-1], "a table": tables[-1]}
+    key = places.get(gone, first.manifest_key)
+    wrong = [] if gone == "the first pack" else [key]
+    world.store._objects.pop(key)
+    repository = world.repository()
+    assert without_deleted(repository, [found_wrong(first, key)], None) == []
+    with pytest.raises(NotFoundError, match="a prune deleted"):
+        refuse_deleted(repository, first, None, wrong=wrong)
+
+
+def test_a_turn_of_which_a_prune_deleted_every_point_says_nothing(world: World) -> None:
+    first, repository = point(world, 1), world.repository()
+    swept(world)
+    now, rotation = Round(repository, 2, EYES), Rotation(timedelta(days=1), timedelta(days=8))
+    scribe = Scribe("eva@node1", seeded("scribe"))
+    assert verify_turn([first], now, rotation, world.clock(), scribe=scribe) is None
+    assert "@1 was deleted by a prune" in repository.warnings[-1]
+    assert told_of(repository, world.lineage) == []
+
+
+class Away(MeteredStore):
+    """Does not answer what is asked below a prefix."""
+
+    def __init__(self, inner: Store, prefix: str) -> None:
+        super().__init__(inner)
+        self._prefix = prefix
+
+    @override
+    def list(
+        self, prefix: str, *, limit: int | None = None, after: str = ""
+    ) -> Iterator[ObjectVersion]:
+        if prefix.startswith(self._prefix):
+            raise TransientStoreError("slow down", about=prefix)
+        return super().list(prefix, limit=limit, after=after)
+
+
+def test_what_was_found_is_told_though_nobody_says_what_a_prune_did(world: World) -> None:
+    first = point(world, 1)
+    swept(world)
+    proofs = [found_wrong(first)]
+    asked: list[Callable[[Repository], bool]] = [
+        lambda away: without_deleted(away, proofs, None) == proofs,
+        lambda away: refuse_deleted(away, first, None) == "",
+        lambda away: not is_passed_over(away, first, IntegrityError("garbage"), None),
+    ]
+    for ask in asked:
+        away = world.repository(store=Away(world.store, "g/"))
+        assert ask(away)
+        (warning,) = away.warnings
+        assert "could not be asked" in warning
+
+
+def test_a_store_that_hiccups_after_the_hold_fails_no_restore(
+    world: World, threads: Executor
+) -> None:
+    by = holder(world, threads, store=Away(world.store, "g/"))
+    with kept(by, point(world, 1)):
+        assert held(world).seqs == {1}
+        assert 1 not in done(run(world, LAST_2)).doomed
+    (warning,) = by.warnings
+    assert "@1 is held" in warning
+    assert held(world).held == []
+
+
+def test_a_lineage_to_which_nothing_is_sealed_any_more_restores_with_one_warning(
+    world: World, threads: Executor
+) -> None:
+    """The key of its host is revoked, and the last good point that trust names is gone."""
+    ring, first, last = world.ring, point(world, 3), point(world, 6)
+    good: Json = {
+        "lineage": last.lineage.hex(),
+        "seq": 6,
+        "sha256": last.manifest_sha256.hex(),
+    }
+    revoked = host_key(ring, revoked_at="2026-01-01T00:00:00+00:00", revoked=[good])
+    new = replace(ring, host=type(ring).make("new host").host)
+    body = trust_body(ring, number=2, keys=[revoked, host_key(new)])
+    world.store.put(names.trust_key(2), root_document(ring, TRUST, body))
+    world.store._objects.pop(last.manifest_key)
+    by = replace(
+        holder(world, threads),
+        opens=lambda: open_repository(world.store, new.with_role(Role.BACKUP)),
+    )
+    with kept(by, first):
+        assert world.restore(3)[0] == world.taken(first)
+    (warning,) = by.warnings
+    assert warning.startswith("nothing holds")
+
+
+def test_a_person_does_not_end_the_hold_of_a_restore(world: World, threads: Executor) -> None:
+    bob = Speaker("bob", world.clock, seeded("bob"))
+    first = point(world, 1)
+    with kept(holder(world, threads), first):
+        with pytest.raises(NotFoundError, match="but a restore, until"):
+            release(world.repository(Role.BACKUP), first, "closed", bob)
+        hold_point(world, 1)
+        repository = world.repository(Role.BACKUP)
+        (ended,) = release(repository, first, "closed", bob)
+        assert ended.by == "me"
+        assert "is held by a restore until" in repository.warnings[-1]
+        (left,) = held(world).held
+        assert left.hold.until is not None
+    assert held(world).held == []
+
+
+def test_a_hold_that_somebody_else_ended_is_ended(world: World, threads: Executor) -> None:
+    """An older drd on another host, or a PUT that was tried again after its answer was lost."""
+    by = holder(world, threads)
+    with kept(by, point(world, 1)):
+        (one,) = held(world).held
+        repository = world.repository(Role.BACKUP)
+        bob = Speaker("bob", world.clock, seeded("bob"))
+        let_go(load_keys(repository, world.lineage), one, "closed", bob)
+    assert by.warnings == []
+    assert held(world).held == []
+
+
+def test_a_prune_whose_clock_is_ahead_leaves_the_hold_of_a_restore(
+    world: World, threads: Executor
+) -> None:
+    with kept(holder(world, threads, terms=Terms()), point(world, 6)):
+        ahead = replace(pruner(world), now=lambda: world.clock.at + timedelta(days=3))
+        stopped = run(world, Keep(last=100, minimum=1), ahead).stopped
+        assert isinstance(stopped, RefusedError)
+        assert "clock" in stopped.message
+        assert held(world, world.clock()).seqs == {6}
 
 
 @pytest.mark.parametrize("end", ["soon", True, -1, 0, 2**70, None, 1.5])

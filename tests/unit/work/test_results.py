@@ -183,6 +183,7 @@ def turn(world: World, day: int, *, coverage: timedelta) -> tuple[set[bytes], Re
     found = verify_turn(
         points, now, Rotation(DAY, coverage), world.clock.at + day * DAY, scribe=SCRIBE
     )
+    assert found is not None
     assert found.written is not None
     assert all(not proof.findings for _, proof in found.proofs)
     assert found.result.packs == len(now.turns[points[0].lineage])
