@@ -20,7 +20,15 @@ from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 from drd import __version__
 from drd.config import Config, RbdSource, key_credential, load_config
 from drd.core.address import FileAddress, parse_address
-from drd.errors import ConfigError, IntegrityError, NotFoundError, RefusedError, StoreError
+from drd.errors import (
+    ConfigError,
+    IntegrityError,
+    KeyAccessError,
+    NotFoundError,
+    PlaceMissingError,
+    RefusedError,
+    StoreError,
+)
 from drd.model import Found, Json, Role
 from drd.ports import KeyRing, Lease, Moved, Report, Source, Store
 from drd.wiring.clock import now
@@ -208,9 +216,16 @@ class House(HostState):
             return open_sheet(self._sheet, role)
         keys = self.need_config().keys
         given = key_credential(keys, os.environ)
-        return open_key(
-            given or keys.file, role, age_recipients=keys.recovery, credential=given is not None
-        )
+        path = given or keys.file
+        try:
+            return open_key(path, role, age_recipients=keys.recovery, credential=given is not None)
+        except KeyAccessError as error:
+            if not path.exists() and not self.place_at("").known:
+                error.hint = (
+                    "'drctl init' makes it, and a new repository; of a repository that is there "
+                    "already bring the key file, or restore with --sheet"
+                )
+            raise
 
     def repository(self, role: Role, *, cached: bool = True) -> Repository:
         """The open repository.
@@ -230,6 +245,13 @@ class House(HostState):
         except NotFoundError as error:
             known = place is not None and place.known
             blame_format(self.first_contact(), ring, error, known=known)
+            if place is not None:
+                place.blame_absence(error)
+            raise
+        except PlaceMissingError as error:
+            error.about = self._whole(error.about)
+            if place is not None:
+                place.blame_absence(error)
             raise
         except RefusedError as error:
             error.about = self._whole(error.about)
@@ -249,7 +271,7 @@ class House(HostState):
         """What is remembered of this address; None on a host that keeps no state."""
         if self.config is None:
             return None
-        return Place(self._state() / "repository", self.store().url)
+        return self.place_at(self.store().url)
 
     def _whole(self, about: str) -> str:
         """What a failed first request was about: a prefix alone tells an operator nothing."""

@@ -31,12 +31,12 @@ def try_out(config: Config, text: str, path: Path) -> list[Fault]:
     page = Page(path, dict(key_lines(text)))
     house = House(config)
     try:
+        shut = [*_tried(page, ("keys", "file"), lambda: house.ring(Role.BACKUP))]
         return [
             *_tried(page, ("state_dir",), house.try_state),
             *_metrics(config, page),
             *_textfile(config, page),
-            *_tried(page, ("keys", "file"), lambda: house.ring(Role.BACKUP)),
-            *_tried(page, ("repository", "url"), lambda: house.repository(Role.BACKUP)),
+            *(shut or _tried(page, ("repository", "url"), lambda: house.repository(Role.BACKUP))),
             *_pruner(config, page),
             *_verify(house, page),
             *_sources(house, page),
@@ -156,7 +156,8 @@ def _policies(
 ) -> Iterator[Fault]:
     """Images that no policy covers, and metadata that names one that there is not."""
     known = house.need_config().policy
-    default = house.need_config().source[keys[1]].policy
+    section = house.need_config().source[keys[1]]
+    default = section.policy
     for image, named in images:
         if named and named not in known:
             near = difflib.get_close_matches(named, known, 1, cutoff=0.0)
@@ -171,5 +172,6 @@ def _policies(
         yield page.warning(
             keys,
             f"has images without a policy, which nothing backs up: {', '.join(bare[:NAMED])}{more}",
-            "write policy = NAME here, or set drd.policy in their metadata",
+            "write policy = NAME here"
+            + (", or set drd.policy in their metadata" if section.type == "rbd" else ""),
         )

@@ -37,6 +37,9 @@ def make_repository(house: House, sheet_path: Path, *, recovery: bool) -> Made:
         RefusedError: key file, sheet or repository are there already, or the store is not fit.
     """
     config = house.need_config()
+    place = house.place_at(config.repository.url)
+    if place.known:  # before anything is made: an unmounted disk leaves an empty folder, or none
+        place.refuse_another(house.first_contact())
     check_empty(house.first_contact(make=True))
     store = house.store(cached=False)
     check_able(store)

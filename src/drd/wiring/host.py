@@ -116,8 +116,11 @@ class HostState:
 
     def tenant(self) -> bytes | None:
         """For whom the repository was last opened on this host; None when it never was. Asks no key."""
-        config = self.need_config()
-        return Place(self._state() / "repository", config.repository.url).tenant
+        return self.place_at(self.need_config().repository.url).tenant
+
+    def place_at(self, url: str) -> Place:
+        """What this host remembers of the repository's address, which is told as *url*."""
+        return Place(self._state() / "repository", url)
 
     def _warn(self, text: str) -> None:
         self.warnings.append(text)  # the list of now: an open repository brings its own

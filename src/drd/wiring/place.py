@@ -9,9 +9,17 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from drd.core import names
-from drd.errors import DrdError, IntegrityError, KeyAccessError, NotFoundError
+from drd.errors import (
+    DrdError,
+    IntegrityError,
+    KeyAccessError,
+    NotFoundError,
+    PlaceMissingError,
+    RefusedError,
+)
 from drd.ports import KeyRing, Store
 
 
@@ -67,6 +75,37 @@ class Place:
                     hint=f"it holds repository {known.hex()}, as it did before: "
                     "bring the key file or the sheet that was made for that one",
                 ) from refusal
+
+    def blame_absence(self, refusal: DrdError) -> None:
+        """Name the repository that was here in *refusal*, which says that there is none: whoever forgot to
+        mount a disk must not be led to a new, empty one. Does nothing where none was ever opened.
+        """
+        known = self._known()
+        if known is not None:
+            refusal.message = f"repository {known.hex()} was here, and is not here now"
+            refusal.hint = "mount its disk, or put the bucket back; or correct repository.url"
+
+    def refuse_another(self, store: Store) -> None:
+        """Refuse to make a repository where this host knows one.
+
+        Raises:
+            RefusedError: it does, whether that one is here now or not.
+            StoreError: the store does not answer.
+        """
+        from drd.work.init import check_empty  # noqa: PLC0415
+
+        known = self._known()
+        if known is None:
+            return
+        with suppress(PlaceMissingError):
+            check_empty(store)
+        raise RefusedError(
+            f"repository {known.hex()} was here, and is not here now: a new one is not made in its place",
+            about=self.url,
+            hint="mount its disk, or put the bucket back; where a new one really is wanted, move away what "
+            f"this host knows of the old one ({quote(str(self.file.parent))}) and its key file and sheet, "
+            "and run init again",
+        )
 
     @property
     def known(self) -> bool:
