@@ -311,8 +311,13 @@ def hint_of(run: RunRecord) -> str:
         return ""
     if outcome.value in _ENDINGS:
         return _ENDINGS[outcome.value]
-    steps = {one.code: one.next_step for one in _family(DrdError)}
-    return steps.get(run.code, DrdError.next_step)
+    return class_of(run).next_step
+
+
+def class_of(run: RunRecord) -> type[DrdError]:
+    """Which error ended *run*, as far as its code and exit code tell."""
+    told = (run.code, run.exit_code)
+    return next((one for one in _family(DrdError) if (one.code, one.exit_code) == told), DrdError)
 
 
 _ENDINGS: Final = {

@@ -29,8 +29,10 @@ def address_in(folder: Path) -> Iterator[str]:
         os.close(fd)
 
 
-def ask(folder: Path, question: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Ask the daemon whose state lies in *folder*.
+def ask(
+    folder: Path, question: Mapping[str, Json], *, patience_s: float = 2 * ANSWER_S
+) -> Mapping[str, Json]:
+    """Ask the daemon whose state lies in *folder*, which may take *patience_s* seconds for each step.
 
     Raises:
         NotFoundError: no daemon listens there.
@@ -38,7 +40,7 @@ def ask(folder: Path, question: Mapping[str, Json]) -> Mapping[str, Json]:
         DrdError: it does not answer.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as out:
-        out.settimeout(2 * ANSWER_S)
+        out.settimeout(patience_s)
         try:
             with address_in(folder) as address:
                 out.connect(address)
@@ -61,7 +63,10 @@ def ask(folder: Path, question: Mapping[str, Json]) -> Mapping[str, Json]:
                 answer = decode(lines.readline(MAX_QUESTION))
         except OSError as error:
             raise DrdError(
-                f"the daemon does not answer: {error}", about=str(folder / NAME)
+                f"the daemon does not answer: {error}",
+                about=str(folder / NAME),
+                hint="'systemctl status drd' and 'journalctl -u drd' say what it does; "
+                "'drctl backup NAME' makes a point without it",
             ) from error
     if text(answer, "error"):
         raise DrdError(text(answer, "error"), about="drd", hint=text(answer, "hint"))
