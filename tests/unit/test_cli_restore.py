@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,16 +11,18 @@ from typing_extensions import override
 
 from drd.cli.common import stopped
 from drd.cli.output import Reply
-from drd.cli.restore import _affected, _check_owner, _put_back
-from drd.errors import RefusedError, SourceError
-from drd.model import Buffer, ByteRange, PointKind
+from drd.cli.restore import _affected, _check_owner, _put_back, _was_deleted
+from drd.errors import IntegrityError, RefusedError, SourceError, TransientStoreError
+from drd.model import Buffer, ByteRange, ObjectVersion, PointKind
 from drd.ports import Store
 from drd.sources.device_target import DeviceTarget
+from drd.stores.metered import MeteredStore
 from drd.testing.sources import MemoryTarget
+from drd.wiring import House
 from drd.work.gaps import refuse_doomed
 from drd.work.restore import Damage, Outcome
 from tests.unit.work.points import NAME, KeysRead, info, with_points
-from tests.unit.work.world import HANDS
+from tests.unit.work.world import HANDS, World, fill
 
 OLD, NEW = b"o" * 16, b"n" * 16
 OF_OLD = [info(seq, lineage=OLD, manifest_key=f"m/o{seq}") for seq in (1, 2)]
@@ -90,7 +93,7 @@ class Talks(MemoryTarget):
 def test_what_a_target_says_is_told_also_when_the_restore_fails() -> None:
     """The reply to a failure has the warnings of the repository: nobody else would read the target's."""
     world = with_points(1)
-    opened = world.opened(1)
+    opened = world.opened(1, store=NoJournal(world.store))
     with pytest.raises(SourceError, match="away"):
         _put_back(opened, Talks(), HANDS, best_effort=False)
     assert opened.repository.warnings == ["the unfinished image may lack its last writes"]
@@ -142,3 +145,29 @@ def test_ctrl_c_while_other_points_are_looked_for_loses_no_damage_that_was_found
     assert [row["offset"] for row in findings] == [0, 1, 2]
     assert [row["points"] for row in findings if row["points"]] == [[f"{NAME}@1"]]
     assert any("interrupted" in one for one in reply.warnings)
+
+
+class NoJournal(MeteredStore):
+    """Does not answer what prunes wrote down."""
+
+    @override
+    def list(
+        self, prefix: str, *, limit: int | None = None, after: str = ""
+    ) -> Iterator[ObjectVersion]:
+        if prefix.startswith("g/"):
+            raise TransientStoreError("slow down", about=prefix)
+        return super().list(prefix, limit=limit, after=after)
+
+
+def test_damage_is_told_though_the_store_does_not_say_what_a_prune_did() -> None:
+    world = World()
+    fill(world)
+    world.backup()
+    (point,) = world.full()
+    opened = world.opened(1, store=NoJournal(world.store))
+    damage = IntegrityError("4096 bytes are lost", hint="what is good was left elsewhere")
+    reply = Reply(errors=[damage])
+    assert not _was_deleted(House(None), opened, point, reply, wrong=["p/1"])
+    assert reply.errors == [damage]
+    (warning,) = opened.repository.warnings
+    assert "could not be asked" in warning
