@@ -93,7 +93,7 @@ class Talks(MemoryTarget):
 def test_what_a_target_says_is_told_also_when_the_restore_fails() -> None:
     """The reply to a failure has the warnings of the repository: nobody else would read the target's."""
     world = with_points(1)
-    opened = world.opened(1, store=NoJournal(world.store))
+    opened = world.opened(1)
     with pytest.raises(SourceError, match="away"):
         _put_back(opened, Talks(), HANDS, best_effort=False)
     assert opened.repository.warnings == ["the unfinished image may lack its last writes"]
