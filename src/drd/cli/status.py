@@ -52,6 +52,8 @@ def status(call: Call, names: tuple[str, ...], *, check: bool, watch: bool) -> R
     """Show how each image stands: newest point, next run, last verify; the worst comes first.
 
     It asks neither bucket nor source, and needs no key: it tells what the daemon of this host knows.
+    Exits with 0 whatever the states are. With --check it exits with 0 (OK), 1 (WARNING), 2 (CRITICAL) or
+    3 (UNKNOWN: called wrongly, or nothing can be known), and never with another code of drctl.
     """
     if check:
         from drd.cli.checking import checked  # noqa: PLC0415
@@ -244,8 +246,9 @@ def _verified(results: Sequence[Proven], at: datetime) -> str:
 )
 @verb
 def logs(call: Call, name: str, limit: int) -> Reply:
-    """Show the last runs of one image (or of a source): how they ended, and what to do.
+    """Show the last runs of one image (or of a source) by the daemon: how they ended, and what to do.
 
+    Of an image: its backups; of a source: when its images were looked for. 'drctl status' has verifies.
     All events are in the journal: journalctl -u drd.
     """
     from drd.wiring.standing import runs_of  # noqa: PLC0415
@@ -258,7 +261,7 @@ def logs(call: Call, name: str, limit: int) -> Reply:
         reply.shown = [_run_line(run) for run in runs]
         reply.colours = {"failed": "red", "stalled": "red", "crashed": "red", "done": "green"}
         if not runs:
-            reply.text.append("no run yet")
+            reply.text.append("the daemon has made no run of it yet")
         newest = runs[0] if runs else None
         if newest is not None and (hint := hint_of(newest)):
             reply.text.append(f"what to do: {hint}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,6 +40,8 @@ MEANING = {
 }
 
 
+BYTES_LEVEL = 2
+"""The highest level at which a repair works."""
 GONE_HINT = (
     "somebody hides or removed it, or the bucket is older than it should be: ask its owner, put back older "
     "versions of the objects, or a copy; when it is understood, 'drctl catalogue rebuild' accepts what "
@@ -105,7 +108,7 @@ def verify(call: Call, names: tuple[str, ...], **options: Any) -> Reply:
             proofs, repairs = repairing.of(proofs, lambda some: look.at(some, wish))
         proofs = [*_missed(hidden, names, DEFAULT_LEVEL if level is None else level), *proofs]
         _look_besides(repository, looked.lineages, reply, named=bool(names), chosen=chosen)
-        tell(reply, proofs)
+        tell(reply, proofs, repaired=bool(options["repair"]))
         tell_repairs(reply, repairs)
         reply.warnings = repository.warnings
         return reply
@@ -376,7 +379,9 @@ class _Chosen:
         return full if self._every else [newest]
 
 
-def tell(reply: Reply, proven: Sequence[tuple[PointInfo, Proof]]) -> None:
+def tell(
+    reply: Reply, proven: Sequence[tuple[PointInfo, Proof]], *, repaired: bool = False
+) -> None:
     """Put what was *proven*, and what was found wrong, into *reply*: damage before all other errors."""
     from drd.cli.recording import told  # noqa: PLC0415
 
@@ -418,7 +423,7 @@ def tell(reply: Reply, proven: Sequence[tuple[PointInfo, Proof]]) -> None:
             IntegrityError(
                 f"level {proof.level}: {len(proof.findings)} findings",
                 about=proof.point,
-                hint=proof.hint,
+                hint=hint_of(proof, repaired=repaired),
             )
         )
     # Damage in one point, or beside them, is damage, however many others are good; it is told first.
@@ -428,6 +433,16 @@ def tell(reply: Reply, proven: Sequence[tuple[PointInfo, Proof]]) -> None:
     reply.done = 0 if damage else len(proofs)
     if not damage and any(isinstance(error, StoppedError) for error in others):
         reply.forced_exit = StoppedError.exit_code
+
+
+def hint_of(proof: Proof, *, repaired: bool) -> str:
+    """What to do about the findings of *proof*: to heal them comes first, where that was not tried yet and
+    can be: of a manifest that is gone, or of what the source has otherwise, nothing can.
+    """
+    if repaired or proof.hint == GONE_HINT or proof.level > BYTES_LEVEL:
+        return proof.hint
+    name = quote(proof.point.rpartition("@")[0])
+    return f"'drctl verify {name} --all --repair --level 2' heals what it can; {proof.hint}"
 
 
 def _meaning(proof: Proof) -> str:

@@ -137,7 +137,8 @@ def _next_runs(
 # ── the runs of one thing ───────────────────────────────────────────────────────────────────────
 def runs_of(house: House, name: str, limit: int) -> list[RunRecord]:
     """The newest *limit* runs of what is called *name*: an image (by label, identity, or the label that
-    it had before), a lineage (by id), or a source. Its verifies and prunes are among them.
+    it had before), a lineage (by id), or a source: what is written down under it. A verify of the daemon
+    is written down under its policy, and a prune under the bucket: they are not among them.
 
     Raises:
         NotFoundError: nothing is called that, or nothing is known here.
