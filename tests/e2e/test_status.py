@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from drd.model import Damage, Hold, Outcome, Proven
 from drd.wiring.clock import now
+from drd.wiring.standing import PRUNE, RELOAD
 from tests.daemon.service import running, until
 from tests.e2e.known import (
     HOUR,
@@ -189,6 +191,47 @@ def test_a_silent_daemon_is_a_warning(site: Site) -> None:
     note(site, ticked=now() - timedelta(minutes=6))
     (warning,) = site.run("status").reply["warnings"]
     assert "silent for 6m" in warning
+
+
+@pytest.mark.parametrize("kind, subject", [PRUNE, RELOAD])
+def test_a_prune_that_fails_and_a_refused_reload_are_told_until_one_succeeds(
+    site: Site, kind: str, subject: str
+) -> None:
+    backed_up(site, "a")
+    bad = replace(failed(image_of(site, "a"), "not so"), kind=kind, subject=subject, label="")
+    first = replace(bad, run="cd" * 8, started_at=bad.started_at - 3 * HOUR)
+    note_failure(site, first)
+    note_failure(site, bad)
+    (warning,) = site.run("status").reply["warnings"]
+    assert "not so" in warning
+    assert ("nothing is deleted" in warning) == (kind == "prune")
+    since = first if kind == "prune" else bad
+    assert f"{since.started_at:%Y-%m-%dT%H:%M:%S}" in warning
+    code, line = check(site)
+    assert code == 1
+    assert "not so" in line
+    note_failure(site, replace(bad, run="ef" * 8, outcome=Outcome.DONE, message=""))
+    assert site.run("status").reply["warnings"] == []
+    assert check(site)[0] == 0
+
+
+def test_a_daemon_that_ended_is_told_of_at_once_and_runs_nothing(site: Site) -> None:
+    backed_up(site, "a")
+    run = replace(failed(image_of(site, "a")), ended_at=None, outcome=None)
+    with house_of(site) as house:
+        house.diary().begin_run(run)
+    assert states(site) == {"disks/a.img": "running"}
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(site.state / "control.sock"))
+        left.listen()
+        assert states(site) == {"disks/a.img": "running"}
+        assert site.run("status").reply["warnings"] == []
+    reply = site.run("status").reply
+    assert [row["state"] for row in reply["lineages"]] == ["ok"]
+    assert "no daemon runs on this host" in reply["warnings"][0]
+    code, line = check(site)
+    assert code == 0, "a restart raises no alarm"
+    assert "no daemon runs on this host" in line
 
 
 # ── the check ───────────────────────────────────────────────────────────────────────────────────

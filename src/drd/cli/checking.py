@@ -66,8 +66,7 @@ def _judged(house: House, names: Sequence[str], *, as_json: bool) -> Reply:
     reply = Reply(forced_exit=_verdict(seen, chosen, overdue))
     problems = [(one.label, f"{one.state.value}: {one.message}") for one in bad]
     problems += [(one.label, "its verify is overdue") for one in overdue]
-    if seen.is_silent:
-        problems.insert(0, ("drd", "; ".join(status.doubts(seen))))
+    problems[:0] = [("drd", doubt) for doubt in status.doubts(seen)]
     first = f"{_words(seen, chosen, overdue)} | {_numbers(seen, chosen, overdue)}"
     _fill(reply, first, problems)
     reply.lists["lineages"] = [status.lineage_row(one) for one in chosen] if as_json else []
@@ -84,7 +83,8 @@ def _verdict(seen: Survey, chosen: Sequence[Standing], overdue: Sequence[Standin
         return CRITICAL
     if seen.is_silent:
         return UNKNOWN
-    return WARNING if overdue or states.intersection(WARNING_STATES) else OK
+    troubled = bool(status.troubles(seen))  # a daemon that just ended is none: it may start again
+    return WARNING if troubled or overdue or states.intersection(WARNING_STATES) else OK
 
 
 def _words(seen: Survey, chosen: Sequence[Standing], overdue: Sequence[Standing]) -> str:
@@ -96,11 +96,11 @@ def _words(seen: Survey, chosen: Sequence[Standing], overdue: Sequence[Standing]
         if counts[state.value]
     ]
     said += [f"{len(overdue)} verify overdue"] if overdue else []
-    said += status.doubts(seen)
     wrong = [one for one in chosen if one.state in (*CRITICAL_STATES, *WARNING_STATES)]
     if wrong:
         more = ", …" if len(wrong) > NAMED else ""
         said[-1] += f" ({', '.join(one.label for one in wrong[:NAMED])}{more})"
+    said += status.doubts(seen)
     return ", ".join(said) or f"{len(chosen)} lineages"
 
 

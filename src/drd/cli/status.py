@@ -125,12 +125,33 @@ def doubts(seen: Survey) -> list[str]:
         return [f"{seen.missing}: {NEVER_RAN}"]
     if seen.ticked_at is None:
         return [f"{NEVER_RAN}: what its images are, and when they are due, is not known here"]
+    return [*_silence(seen, seen.ticked_at), *troubles(seen)]
+
+
+def _silence(seen: Survey, ticked_at: datetime) -> list[str]:
+    """That nobody keeps it up to date."""
+    if seen.deserted:
+        ago = span(max((seen.at - ticked_at).total_seconds(), 0.0))
+        return [f"no daemon runs on this host; its last tick was {ago} ago: 'systemctl status drd'"]
     if seen.is_silent:
-        silent = (seen.at - seen.ticked_at).total_seconds()
+        silent = (seen.at - ticked_at).total_seconds()
         if silent < 0:
             return [f"the daemon is silent since the clock was set back by {span(-silent)} or more"]
         return [f"the daemon of this host is silent for {span(silent)}: is drd.service running?"]
     return []
+
+
+def troubles(seen: Survey) -> list[str]:
+    """What is wrong with the daemon's own work, whatever each image's state is."""
+    told = []
+    if seen.refused is not None:
+        since = shapes.when(seen.refused.started_at)
+        why = seen.refused.message
+        told.append(f"the daemon runs with an older configuration: {why}, refused at {since}")
+    if seen.prunes:
+        since = shapes.when(seen.prunes[-1].started_at)
+        told.append(f"nothing is deleted: prune fails since {since}: {seen.prunes[0].message}")
+    return told
 
 
 def _told(seen: Survey, chosen: Sequence[Standing]) -> str:

@@ -48,7 +48,10 @@ EVENTS: Final[Mapping[str, Event]] = {
     "config_warning": Event(
         "warning", "the configuration is right, and probably not meant", "read it"
     ),
-    "run_started": Event("info", "a worker began: `kind`, `image`, `slot`"),
+    "run_started": Event(
+        "info",
+        "a worker began: `kind`, and where there is one `image`, `source`, `policy`, `slot`",
+    ),
     "run_done": Event("info", "a worker did what it was for; a backup has made point `seq`"),
     "run_elsewhere": Event("info", "another node has made the point of this slot"),
     "run_busy": Event("info", "another node, or somebody at a terminal, works on this image"),
@@ -118,7 +121,7 @@ EVENTS: Final[Mapping[str, Event]] = {
         "so many `lines` of this log could not be written: nobody took them, or a disk was full",
         "look at what reads the log; drctl logs NAME has the runs",
     ),
-    "asked": Event("info", "somebody asked on the control socket"),
+    "asked": Event("info", "somebody asked on the control socket, or (`what` is `run`) by SIGUSR1"),
 }
 
 

@@ -24,7 +24,7 @@ from drd.daemon.happenings import Asked, Ended, Happening, Line, NurseryGone, Si
 from drd.daemon.log import Log
 from drd.daemon.notify import Notifier
 from drd.daemon.nursery import Workers
-from drd.daemon.restart import later
+from drd.daemon.restart import later, note_taken
 from drd.daemon.running import BACKUP, Running
 from drd.daemon.shares import Shares
 from drd.daemon.telling import say_begin, say_change, say_end, say_unseen
@@ -32,6 +32,7 @@ from drd.daemon.view import View
 from drd.errors import ConfigError
 from drd.model import Head, Json, Outcome, Pause, RunRecord
 from drd.ports import Diary
+from drd.wiring.standing import RELOAD
 
 NOTED: Final = (BACKUP, VERIFY, PRUNE)
 """Runs that the diary and the log tell of from their beginning on; of the others only failures are news."""
@@ -148,6 +149,7 @@ class Loop:
             told = "the daemon ended before the run did"
             self._desk.diary.end_run(replace(left, outcome=Outcome.STOPPED, message=told), None)
         self.board.load()
+        self._note_config()
         for change in self.board.drop_sources(self._desk.now()):
             say_change(self._desk.log, change)
         self._desk.log.say(
@@ -418,6 +420,7 @@ class Loop:
         if name == "SIGHUP":
             self._reload()
         elif name == "SIGUSR1":
+            self._desk.log.say("asked", what="run")
             for image in self.board.images.values():
                 if self.board.is_scheduled(image):
                     with self._blindly():
@@ -466,6 +469,7 @@ class Loop:
             waits = later(self._first, loaded.config)
         except ConfigError as error:
             self._desk.view.config_refused = True
+            self._note_config(str(error))
             self._desk.log.say("config_refused", message=str(error), hint=error.hint)
         else:
             self._loaded = loaded
@@ -474,6 +478,7 @@ class Loop:
             self._chores.forget_times()
             self.agenda.forget()
             self._desk.view.config_refused = False
+            self._note_config()
             self._desk.log.say("config_reloaded")
             for warning in (*waits, *loaded.warnings):
                 self._desk.log.say("config_warning", message=warning)
@@ -482,3 +487,7 @@ class Loop:
                     say_change(self._desk.log, change)
         self._desk.notifier.tell(READY="1")
         self._tick()
+
+    def _note_config(self, refused: str = "") -> None:
+        with self._blindly():
+            note_taken(self._desk.diary, self._record(*RELOAD, source=""), refused)

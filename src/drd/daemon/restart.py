@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
 from drd.config import Config
 from drd.errors import ConfigError
+from drd.model import Outcome, RunRecord
+from drd.ports import Diary
+
+KEPT: Final = 500
+"""Characters of a refusal that are kept."""
 
 
 def later(old: Config, new: Config) -> list[str]:
@@ -32,3 +40,27 @@ def later(old: Config, new: Config) -> list[str]:
         for name, (before, after) in kept.items()
         if before != after
     ]
+
+
+def note_taken(diary: Diary, record: RunRecord, refused: str = "") -> None:
+    """Leave word for ``drctl status``: why a configuration was refused, or that one is in force now.
+
+    Args:
+        diary: where it is noted; of one that is taken only after one that was refused.
+        record: as a run of this moment.
+        refused: why; ``""`` when it was taken.
+    """
+    last = diary.last_runs(record.kind).get(record.subject)
+    if not refused and (last is None or last.outcome is not Outcome.FAILED):
+        return
+    diary.end_run(
+        replace(
+            record,
+            ended_at=record.started_at,
+            outcome=Outcome.FAILED if refused else Outcome.DONE,
+            exit_code=ConfigError.exit_code if refused else 0,
+            code=ConfigError.code if refused else "",
+            message=refused.partition("\n")[0][:KEPT],
+        ),
+        None,
+    )

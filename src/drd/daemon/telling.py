@@ -22,6 +22,8 @@ def say_begin(log: Log, record: RunRecord) -> None:
         run=record.run,
         kind=record.kind,
         image=record.label,
+        source=record.source,
+        policy=record.subject if record.kind == "verify" else record.policy,
         slot=f"{record.slot:%Y-%m-%dT%H:%M:%SZ}" if record.slot else "",
     )
 

@@ -29,6 +29,22 @@ def address_in(folder: Path) -> Iterator[str]:
         os.close(fd)
 
 
+def is_deserted(folder: Path) -> bool:
+    """Whether a daemon worked in *folder*, and none listens there now: its socket stays behind. False
+    where that is not known. Nothing is asked, so the daemon tells nobody of it.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as out:
+        out.settimeout(1.0)
+        try:
+            with address_in(folder) as address:
+                out.connect(address)
+        except ConnectionRefusedError:
+            return True
+        except OSError:  # no socket, or no right to it: whether it ticks tells
+            return False
+    return False
+
+
 def ask(
     folder: Path, question: Mapping[str, Json], *, patience_s: float = 2 * ANSWER_S
 ) -> Mapping[str, Json]:

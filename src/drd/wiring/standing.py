@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Final
 
 from drd.config import Config, Policy
@@ -15,9 +16,14 @@ from drd.errors import NotFoundError
 from drd.model import Head, Image, Pause, RunRecord, Standing
 from drd.ports import Catalogue, Diary
 from drd.wiring import House
+from drd.wiring.asking import is_deserted
 from drd.wiring.clock import now
 
 BACKUP: Final = "backup"
+PRUNE: Final = ("prune", "bucket")
+"""Kind and subject of the daemon's runs that delete."""
+RELOAD: Final = ("reload", "drd.toml")
+"""Under what the daemon notes a configuration that it refused, and that a later one was taken."""
 SILENT_S: Final = 300
 """Seconds without a tick after which a daemon counts as stopped; ten of its ticks where those are more."""
 SILENT_TICKS: Final = 10
@@ -28,6 +34,8 @@ class Survey:
     """All lines, as of ``at``; ``ticked_at`` is when the daemon last looked at what is due, None for never.
 
     ``silent_s`` is how long it may keep silent, ``missing`` says where nothing is known at all.
+    ``deserted`` tells that the daemon ended; ``refused`` is the reload that was refused, while an older
+    configuration is in force; ``prunes`` are those that failed since one did not, newest first.
     """
 
     at: datetime
@@ -36,6 +44,9 @@ class Survey:
     ticked_at: datetime | None = None
     silent_s: int = SILENT_S
     missing: str = ""
+    deserted: bool = False
+    refused: RunRecord | None = None
+    prunes: Sequence[RunRecord] = ()
 
     @property
     def is_silent(self) -> bool:
@@ -78,7 +89,29 @@ def survey(house: House) -> Survey:
     except NotFoundError as error:
         return Survey(at, aims=aims, silent_s=silent_s, missing=str(error))
     known = _known(config, aims, (catalogue, diary, house.tenant()), at)
-    return Survey(at, standing.standings(known, at), aims, diary.last_tick(), silent_s)
+    deserted = is_deserted(config.state_dir)
+    if deserted:
+        known = replace(known, running={})
+    reload = diary.last_runs(RELOAD[0]).get(RELOAD[1])
+    return Survey(
+        at,
+        standing.standings(known, at),
+        aims,
+        diary.last_tick(),
+        silent_s,
+        deserted=deserted,
+        refused=reload if reload is not None and _failed(reload) and not deserted else None,
+        prunes=list(takewhile(_failed, _ended_prunes(diary))),
+    )
+
+
+def _ended_prunes(diary: Diary) -> Iterator[RunRecord]:
+    runs = diary.runs(kind=PRUNE[0], subject=PRUNE[1])
+    return (one for one in runs if one.outcome is not None)
+
+
+def _failed(run: RunRecord) -> bool:
+    return run.outcome is not None and run.outcome.is_failure
 
 
 def _known(

@@ -391,6 +391,14 @@ def test_a_long_run_makes_one_run_afterwards_not_as_many_as_were_missed() -> Non
     assert not stage.under_way()
 
 
+def test_what_was_asked_by_a_signal_and_what_began_is_told() -> None:
+    stage = Stage().begun("a")
+    stage.happens(Signalled("SIGUSR1"))
+    assert [one["what"] for one in stage.said("asked")] == ["run"]
+    (begun,) = (one for one in stage.said("run_started") if one["kind"] == "backup")
+    assert (begun["source"], begun["policy"]) == ("vms", "gold")
+
+
 def test_images_are_remembered_over_a_restart() -> None:
     diary = MemoryDiary()
     first = Stage(diary=diary).begun("a")

@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from drd.daemon.happenings import Signalled
 from drd.errors import ConfigError
-from drd.model import Pause, RunRecord
+from drd.model import Outcome, Pause, RunRecord
 from drd.testing.diary import MemoryDiary
 from tests.unit.daemon.stage import CONFIG, Stage
 
@@ -92,3 +92,21 @@ def test_a_worker_that_outlives_its_killing_is_told_again() -> None:
     assert stage.workers.killed.count(run) == 1
     stage.passes(30)
     assert stage.workers.killed.count(run) == 2
+
+
+@pytest.mark.parametrize("how", ["reload", "restart"])
+def test_a_refused_configuration_is_noted_until_a_good_one_is_in_force(how: str) -> None:
+    diary = MemoryDiary()
+    stage = Stage(diary=diary).begun("a")
+    assert not diary.last_runs("reload")
+    stage.text = CONFIG.replace('every = "1h"', 'every = "never"')
+    stage.happens(Signalled("SIGHUP"))
+    noted = diary.last_runs("reload")["drd.toml"]
+    assert (noted.outcome, noted.code) == (Outcome.FAILED, "config")
+    assert noted.message == stage.said("config_refused")[0]["message"].splitlines()[0]
+    if how == "restart":
+        Stage(diary=diary)
+    else:
+        stage.text = CONFIG
+        stage.happens(Signalled("SIGHUP"))
+    assert diary.last_runs("reload")["drd.toml"].outcome is Outcome.DONE
