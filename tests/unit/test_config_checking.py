@@ -299,3 +299,15 @@ def test_blackouts_lengthen_what_falls_into_them() -> None:
 def test_durations_are_written_as_they_are_read(seconds: int) -> None:
     shown = show_duration(seconds)
     assert parse_duration(shown) == seconds
+
+
+def test_all_unknown_keys_are_told_at_once() -> None:
+    """Those of one table, and of another; at the top of the file, too."""
+    text = GOOD + 'rop = "2h"\nkepe = 3\n[daemon]\ntik = "1s"\ndrian = "1m"\n'
+    assert {one.key for one in faults(text)} == {
+        "policy.gold.rop",
+        "policy.gold.kepe",
+        "daemon.tik",
+        "daemon.drian",
+    }
+    assert [one.key for one in faults("a = 1\nb = 2\n" + GOOD)] == ["a", "b"]

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
 from drd.config.faults import EXPLAINED, Fault, KeyPath, Page, as_error
-from drd.config.section import UNKNOWN_KEY, refuse_unknown
+from drd.config.section import UNKNOWN, UNKNOWN_KEY, refuse_unknown
 from drd.config.sections import Config, DeviceSource
 from drd.errors import ConfigError
 
@@ -139,12 +139,19 @@ def _told(error: PydanticCustomError | ValidationError, text: str, path: Path) -
     else:
         details = error.errors(include_url=False, include_input=False)
         found = [_Found(one["loc"], one["type"], one["msg"], one.get("ctx")) for one in details]
+    found = [part for one in found for part in (one, *_others(one))]
     faults = []
     for one in found:
         keys, sentence = _sentence(one)
         known = (one.context or {}).get("known") if one.kind == UNKNOWN_KEY else None
         faults.append(page.error(keys, sentence, f"known here: {known}" if known else EXPLAINED))
     return faults
+
+
+def _others(fault: _Found) -> Iterator[_Found]:
+    """The further unknown keys of one table: pydantic tells one fault of it."""
+    for context in (fault.context or {}).get("others", ()) if fault.kind == UNKNOWN_KEY else ():
+        yield _Found(fault.location, UNKNOWN_KEY, UNKNOWN.format(**context), context)
 
 
 def _sentence(fault: _Found) -> tuple[KeyPath, str]:

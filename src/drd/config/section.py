@@ -10,23 +10,28 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
 UNKNOWN_KEY: Final = "unknown_key"
+UNKNOWN: Final = "is an unknown key, the nearest known one is '{near}'"
 
 
 def refuse_unknown(cls: type[BaseModel], data: object) -> object:
     """Refuse keys that a table does not have, and name the nearest that it has.
 
     Raises:
-        PydanticCustomError: of type ``UNKNOWN_KEY``; its context has ``key``, ``near``, ``known``.
+        PydanticCustomError: of type ``UNKNOWN_KEY``, about the first of them; its context has ``key``,
+            ``near``, ``known``, and as ``others`` the same of each one after it.
     """
-    for key in data if isinstance(data, Mapping) else ():
-        if key not in cls.model_fields:
-            known = list(cls.model_fields)
-            near = difflib.get_close_matches(str(key), known, 1, cutoff=0.0)[0]
-            raise PydanticCustomError(
-                UNKNOWN_KEY,
-                "is an unknown key, the nearest known one is '{near}'",
-                {"key": str(key), "near": near, "known": ", ".join(known)},
-            )
+    keys = [key for key in data if key not in cls.model_fields] if isinstance(data, Mapping) else []
+    if keys:
+        known = list(cls.model_fields)
+        first, *others = [
+            {
+                "key": str(key),
+                "near": difflib.get_close_matches(str(key), known, 1, cutoff=0.0)[0],
+                "known": ", ".join(known),
+            }
+            for key in keys
+        ]
+        raise PydanticCustomError(UNKNOWN_KEY, UNKNOWN, {**first, "others": others})
     return data
 
 
