@@ -207,6 +207,11 @@ class House(HostState):
         settings = s3_settings(s3, s3, table="repository.s3")
         return S3Store(address, settings, moved=self.moved)
 
+    @property
+    def by_sheet(self) -> bool:
+        """Whether the keys are those of a sheet, which sign for no host."""
+        return self._sheet is not None
+
     # ── keys and repository ───────────────────────────────────────────────────────────────────
     def ring(self, role: Role) -> KeyRing:
         """The keys: the sheet when one is given, else the key file."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from drd.errors import KeyAccessError
 from drd.model import PointInfo, Role
 from drd.wiring.clock import now
 from drd.wiring.person import caller
@@ -30,6 +31,8 @@ def held_meanwhile(house: House, repository: Repository, info: PointInfo) -> Ite
     """
 
     def signing() -> Repository:
+        if house.by_sheet:
+            raise KeyAccessError("a sheet signs no hold")
         ring = house.ring(Role.BACKUP)
         return replace(repository, ring=ring, store=house.first_contact())
 
