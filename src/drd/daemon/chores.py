@@ -59,11 +59,15 @@ class Chores:
     def __init__(self, diary: Diary) -> None:
         self._begun: dict[str, datetime] = {}
         self._pauses: dict[str, Pause] = {}
+        failed: set[str] = set()
         for kind in RECORDED:
             for subject, record in diary.last_runs(kind).items():
                 self._begun[f"{kind}:{subject}"] = record.started_at
+                if record.outcome is not None and record.outcome.is_failure:
+                    failed.add(f"{kind}:{subject}")
+        # The diary keeps the pause of a chore that succeeded later: it has another subject than its runs.
         self._pauses = {
-            subject: pause for subject, pause in diary.pauses().items() if subject in self._begun
+            subject: pause for subject, pause in diary.pauses().items() if subject in failed
         }
 
     def forget_times(self) -> None:
@@ -79,6 +83,11 @@ class Chores:
         """How often in a row it failed."""
         pause = self._pauses.get(key)
         return pause.failures if pause else 0
+
+    def prune_failures(self, config: Config) -> int | None:
+        """How often in a row prune failed, also before a restart; None where none is planned."""
+        planned = (one.key for one in chores_of(config) if one.kind == PRUNE)
+        return next((self.failures(key) for key in planned), None)
 
     def ended(self, record: RunRecord, config: Config, now: datetime) -> Pause | None:
         """It ended; the pause after a failure, None when it did not fail."""

@@ -180,6 +180,7 @@ class Loop:
         at = self._desk.timer()
         if at - self._shown_at >= self._show_every:
             self._shown_at = at
+            self._desk.view.prune_failures = self._chores.prune_failures(self.config)
             try:
                 self._desk.view.tick(
                     self.board,

@@ -122,6 +122,11 @@ def _surroundings(seen: Seen) -> Iterator[Metric]:
         "Whether the newest reload was refused (1), so that an older configuration is in force.",
         _truth(seen.config_refused),
     )
+    yield _one(
+        "drd_prune_failures",
+        "Prunes that failed since the last one that did not.",
+        seen.prune_failures,
+    )
 
 
 def _sources(seen: Seen) -> Iterator[Metric]:

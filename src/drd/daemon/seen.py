@@ -62,7 +62,7 @@ class Seen:
     ``queue`` counts runs that are due and wait, ``workers`` is how many may run at once.
     ``skew_seconds`` is how far the newest point lies ahead of the clock (it fell back, or was ahead
     then), 0 when it does not. ``config_refused`` tells that a reload was refused and the old
-    configuration stays.
+    configuration stays. ``prune_failures`` counts prunes that failed in a row; None without a plan.
     """
 
     at: datetime
@@ -82,3 +82,4 @@ class Seen:
     store_reachable_at: datetime | None = None
     skew_seconds: float | None = None
     config_refused: bool | None = None
+    prune_failures: int | None = None

@@ -29,6 +29,7 @@ class View:
     tenant: Callable[[], bytes | None]
     ticks: int = 0
     config_refused: bool = False
+    prune_failures: int | None = None
     sources: dict[str, SourceState] = field(default_factory=dict)
     _totals: dict[tuple[str, str, Outcome], Total] = field(default_factory=dict)
     _store: tuple[bool | None, datetime | None] = (None, None)
@@ -102,6 +103,7 @@ class View:
                 store_reachable_at=self._store[1],
                 skew_seconds=_ahead(board.heads.values(), at),
                 config_refused=self.config_refused,
+                prune_failures=self.prune_failures,
             )
         )
 

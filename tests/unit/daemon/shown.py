@@ -94,6 +94,7 @@ FULL = Seen(
     store_reachable_at=NOW - timedelta(minutes=2),
     skew_seconds=0.0,
     config_refused=False,
+    prune_failures=0,
 )
 """Every metric has at least one series."""
 

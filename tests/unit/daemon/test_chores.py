@@ -10,7 +10,7 @@ import pytest
 
 from drd.config import Config
 from drd.config.loading import read_config
-from drd.daemon.chores import VERIFY, Chore, Chores, chores_of
+from drd.daemon.chores import BUCKET, PRUNE, VERIFY, Chore, Chores, chores_of
 from drd.model import Outcome, RunRecord
 from drd.testing.diary import MemoryDiary
 from tests.unit.daemon.stage import BEGIN, CONFIG
@@ -18,6 +18,7 @@ from tests.unit.daemon.stage import BEGIN, CONFIG
 VERIFYING = CONFIG.replace(
     "[policy.gold]\n", '[policy.gold]\nverify = { level = 2, every = "1d", coverage = "30d" }\n'
 )
+PRUNING = CONFIG.replace("[policy.gold]\n", "[policy.gold]\nkeep = { last = 3 }\n")
 DAY = timedelta(days=1)
 
 
@@ -95,3 +96,16 @@ def test_what_was_noted_by_a_clock_far_ahead_holds_nothing_back(outcome: Outcome
     chores.begun(chore, BEGIN)
     chores.ended(ran(BEGIN, Outcome.DONE), config_of(VERIFYING), BEGIN)
     assert not due(chores, BEGIN)
+
+
+def test_prunes_that_failed_in_a_row_are_counted_over_a_restart_until_one_succeeds() -> None:
+    diary, config = MemoryDiary(), config_of(PRUNING)
+    for count, outcome in enumerate((Outcome.FAILED, Outcome.FAILED, Outcome.DONE)):
+        chores = Chores(diary)
+        assert chores.prune_failures(config) == count
+        record = replace(ran(BEGIN, outcome), run=str(count), kind=PRUNE, subject=BUCKET)
+        diary.end_run(record, chores.ended(record, config, BEGIN))
+        after = 0 if outcome is Outcome.DONE else count + 1
+        assert chores.prune_failures(config) == after
+    assert Chores(diary).prune_failures(config) == 0
+    assert Chores(diary).prune_failures(config_of(CONFIG)) is None
