@@ -7,7 +7,7 @@ from pathlib import Path
 from drd.core.merge import FANOUT
 from drd.testing.fakes import seeded
 from tests.e2e.site import KIB, MIB, Site, digest, scatter
-from tests.e2e.test_prune import NAME, POLICY, assert_restores, covered, until_swept
+from tests.e2e.test_prune import NAME, POLICY, assert_restores, covered, prune, tries
 
 CELL = 64 * KIB
 CELLS = 4 * MIB // CELL
@@ -33,18 +33,29 @@ def filled(site: Site) -> Path:
 
 
 def until_due(site: Site, image: Path) -> None:
-    """So many points that the next run looks for sparse packs."""
+    """So many points that the next run looks for sparse packs, the last two of them retained."""
     site.backup()
     overwritten(image)
     for _ in range(FANOUT - 1):
         (point,) = site.backup()
         assert point["bytes_refilled"] == 0
         scatter(image, 1)
+    answer = site.run("prune")
+    assert answer.code == 0, answer.text
 
 
 def stored(site: Site) -> int:
     packs = (site.repository / "p").rglob("*")
     return sum(one.stat().st_size for one in packs if one.is_file())
+
+
+def until_gone(site: Site, seq: int) -> None:
+    """Prune until points up to number *seq* are deleted: they reach what was refilled after them."""
+    for _ in tries():
+        if min(point["seq"] for point in site.run("ls", NAME).points) > seq:
+            return
+        prune(site)
+    raise AssertionError(f"point {seq} is never deleted")
 
 
 def history(folder: Path, refill: str) -> tuple[Site, int]:
@@ -62,7 +73,7 @@ def history(folder: Path, refill: str) -> tuple[Site, int]:
     assert answer.code == 0, answer.text
     (point,) = site.backup()
     keep[point["seq"]] = digest(image)
-    assert until_swept(site)["deleted"]
+    until_gone(site, FANOUT)
     assert_restores(site, keep)
     for arguments in (("verify", "--all", "--level", "2"), ("verify", NAME, "--level", "4")):
         answer = site.run(*arguments)

@@ -12,11 +12,14 @@ from dataclasses import replace
 
 import pytest
 
+from drd.core.retention import Keep
 from drd.errors import CrashError
 from drd.model import PointInfo, PointKind
-from drd.testing.fakes import MemoryCatalogue
+from drd.testing.fakes import MemoryCatalogue, SteppingClock
 from drd.testing.mortal import Life
 from drd.testing.repository import SMALL
+from drd.testing.stores import MemoryStore
+from tests.unit.work.shears import done, run
 from tests.unit.work.world import BLOCK, CELL, MIB, World, fill
 
 BATCHES = 6
@@ -67,12 +70,15 @@ def refilling() -> World:
     """The run that is to come refills the packs of the first one, of which each eighth block is left;
     several partial points lie on its way.
     """
-    world = World(size=BATCHES * 64 * CELL, knobs=replace(KNOBS, fanout=4))
+    clock = SteppingClock()
+    knobs, store = replace(KNOBS, fanout=4), MemoryStore(now=clock)
+    world = World(size=BATCHES * 64 * CELL, knobs=knobs, store=store, clock=clock)
     cells = range(world.image.head.size // CELL)
     fill(world)
-    for seed in (2, 3):
+    for seed in range(2, 2 + knobs.fanout):
         world.backup()
         fill(world, seed=seed, cells=[cell for cell in cells if cell % 8])
+    done(run(world, Keep(last=2, minimum=1)))
     return world
 
 

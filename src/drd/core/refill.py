@@ -74,30 +74,47 @@ def choose(
         budget: bytes that may be put: needed blocks, and tables.
     """
     wanted = _worthwhile({one.ordinal: one for one in uses if one.sparse}, listings)
+    listed = _by_pack(wanted, listings)
     chosen: set[int] = set()
     written: set[object] = set()
     left = budget
     for one in sorted(wanted.values(), key=lambda one: (one.needed / one.size, one.ordinal)):
-        listed = {name for name, what in listings.items() if one.ordinal in what.packs}
-        cost = one.needed + sum(listings[name].size for name in listed - written)
+        more = [name for name in listed[one.ordinal] if name not in written]
+        cost = one.needed + sum(listings[name].size for name in more)
         if cost <= left:
             left -= cost
             chosen.add(one.ordinal)
-            written |= listed
+            written.update(more)
     return frozenset(_worthwhile({one: wanted[one] for one in chosen}, listings))
 
 
+def _by_pack(
+    packs: Mapping[int, Use], listings: Mapping[object, Listing]
+) -> dict[int, list[object]]:
+    """Which of *listings* list each of *packs*."""
+    listed: dict[int, list[object]] = {one: [] for one in packs}
+    for name, what in listings.items():
+        for ordinal in what.packs & packs.keys():
+            listed[ordinal].append(name)
+    return listed
+
+
 def _worthwhile(packs: Mapping[int, Use], listings: Mapping[object, Listing]) -> dict[int, Use]:
-    """Those of *packs* that rule 2 lets go: taking one away may make another's table too dear."""
-    left = dict(packs)
-    while True:
-        dear = [what for what in listings.values() if 0 < _freed(left, what) < what.size * WORTH]
-        if not dear:
-            return left
-        for what in dear:
-            for ordinal in what.packs & left.keys():
-                del left[ordinal]
-
-
-def _freed(packs: Mapping[int, Use], what: Listing) -> int:
-    return sum(packs[one].size - packs[one].needed for one in what.packs & packs.keys())
+    """Those of *packs* that rule 2 lets go: taking one away may make another's table too dear. Each pack
+    goes once, so the work is that of reading the listings.
+    """
+    left, listed = dict(packs), _by_pack(packs, listings)
+    freed: dict[object, int] = dict.fromkeys(listings, 0)
+    for one in packs.values():
+        for name in listed[one.ordinal]:
+            freed[name] += one.size - one.needed
+    dear = [name for name, what in listings.items() if 0 < freed[name] < what.size * WORTH]
+    while dear:
+        for ordinal in listings[dear.pop()].packs & left.keys():
+            gone = left.pop(ordinal)
+            for name in listed[ordinal]:
+                enough = freed[name] >= listings[name].size * WORTH
+                freed[name] -= gone.size - gone.needed
+                if enough and 0 < freed[name] < listings[name].size * WORTH:
+                    dear.append(name)
+    return left

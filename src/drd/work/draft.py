@@ -82,11 +82,19 @@ class Draft:
         if item is not None:
             number = item.item_id // ITEMS_PER_SECTION
             made.append(Part(What.ITEMS, number, encode_items([item])))
+        if self._runs_of_its_own() >= self.scribe.fanout:
+            # So long a run is merged like any other. The refilled packs are found again at the next look,
+            # with nothing needed of them.
+            self.emptied = frozenset()
         if not self.emptied:
             self.references = merge_runs(self.references, self.scribe)
         if made or rows.rows:
             run = self.scribe.write(TableKind.RUN, made, through=self.seq, rows=rows)
             self.references.append(run)
+
+    def _runs_of_its_own(self) -> int:
+        runs = (one for one in self.references if one.kind is TableKind.RUN)
+        return sum(one.through > self.begun_at for one in runs)
 
     def unlist(self) -> None:
         """After the last :meth:`add`: no table of the next point lists a pack that was refilled."""
@@ -172,16 +180,13 @@ class Draft:
     def oldest(self) -> int:
         """Number of the oldest full point that is retained, as roll and journal say; doomed ones are not.
 
-        Where the journal cannot be read, all that were ever made seem retained.
+        Raises:
+            StoreError: the journal cannot be read.
         """
         if self.head is None:
             return self.seq
         clear = self.head.manifest.clear
-        try:
-            journal = journal_of(self.repository, self.keys.scope.lineage, self.ledger).journal
-        except StoreError as error:
-            self.repository.warnings.append(f"the journal of deletions cannot be read: {error}")
-            return 0
+        journal = journal_of(self.repository, self.keys.scope.lineage, self.ledger).journal
         gone = journal.deleted()
         retained = {
             one.seq

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from typing import NoReturn
 
 import numpy as np
@@ -30,7 +29,7 @@ from drd.work.lineagekeys import LineageKeys
 from drd.work.looking import Looker, View
 from drd.work.merging import Scribe
 from drd.work.pointmap import PointMap
-from drd.work.refilling import Account, Kept, Refill, go_soon, plan
+from drd.work.refilling import Account, Kept, Refill, plan
 from drd.work.shelf import Shelf
 
 
@@ -75,9 +74,6 @@ class Making:
         self.seal_with = self._new_epoch()
         self.draft = Draft(bench.repository, keys, scribe, self.seal_with, head, list(references))
         self.draft.promise = bench.promise
-        self.account = Account.of(head)
-        self.refill = self._refill()
-        self.draft.emptied = self.refill.packs
         self.draft.ledger = bench.catalogue.ledger
         knobs = bench.knobs
         press = Press(
@@ -85,6 +81,9 @@ class Making:
         )
         first = head.manifest.clear.ordinal if head else 1
         self.packer = Packer(self.seal_with, press, first_ordinal=first)
+        self.account = Account.of(head)
+        self.refill = self._refill()
+        self.draft.emptied = self.refill.packs
         self.looker = self._looker()
 
     def _place_item(self) -> None:
@@ -143,28 +142,44 @@ class Making:
         return (lambda window: self.map.cells_in(window, lost)) if len(lost) else None
 
     def _refill(self) -> Refill:
-        """Sparse packs whose blocks this run puts again; none where it goes on with another's work."""
+        """Sparse packs whose blocks this run puts again; none where it goes on with another's work, and
+        where a table cannot be read: a backup of what changed does not fail by that.
+        """
         knobs, account = self.bench.knobs, self.account
         if not knobs.refill or not account.due(self.head, knobs.fanout):
             return Refill(self.map)
-        self.account = Account(self.draft.seq)
-        oldest = self.draft.oldest()
-        soon = go_soon(oldest, self.draft.seq, knobs.fanout)
+        self.account = Account()
         budget = account.changed // SHARE + knobs.pack_size
-        kept = None if soon else partial(self._kept_by, oldest)
-        return plan(self.map, fanout=knobs.fanout, budget=budget, kept=kept)
-
-    def _kept_by(self, oldest: int) -> Kept | None:
-        """What a retained point needs; None where it does not tell: a backup does not fail by that."""
-        repository = self.bench.repository
-        if not oldest:
-            return None
         try:
-            clear = read_manifest(repository, self.keys.scope.lineage, oldest).clear
-            return Kept.by(PointMap.of(self.shelf, clear, IMAGE_GEOMETRY), clear.ordinal)
+            return plan(
+                self.map, fanout=knobs.fanout, budget=budget, kept=self._kept, beat=self._beat
+            )
         except (IntegrityError, StoreError) as error:
-            self.under.warnings.append(f"no sparse pack is refilled, for point {oldest}: {error}")
-            return None
+            self.under.warnings.append(f"no sparse pack is refilled this time: {error}")
+            return Refill(self.map)
+
+    def _kept(self) -> Kept:
+        """What the oldest retained point needs.
+
+        Raises:
+            IntegrityError, StoreError: it cannot be told.
+        """
+        scope = self.keys.scope
+        clear = read_manifest(self.bench.repository, scope.lineage, self.draft.oldest()).clear
+        oldest = PointMap.of(self.shelf, clear, IMAGE_GEOMETRY)
+        return Kept.by(oldest, clear.ordinal, self._beat)
+
+    def _beat(self) -> None:
+        """A sign of life in the middle of something that takes long.
+
+        Raises:
+            RefusedError: the lease was lost.
+            StoppedError: somebody wants the run to end.
+        """
+        self.under.held.heed()
+        if self.bench.stopping():
+            self._stop()
+        self.bench.report(Progress("backup", 0, self.frozen.snapshot.size))
 
     def run(self) -> Point:
         """Look at everything, put what differs, commit."""
@@ -175,7 +190,7 @@ class Making:
             self._warn_of_suspects()  # the operator must learn of it, whatever becomes of this run
         self._warn_of_doubts()
         self.draft.unlist()
-        point = self._commit(PointKind.FULL, self._facts())
+        point = self._commit(PointKind.FULL, self._facts(points=1))
         self.bench.report(Progress("backup", size, size))
         return point
 
@@ -268,8 +283,10 @@ class Making:
             self.under.keep.pop()  # another's manifest is there, so ours is not
             raise
 
-    def _facts(self) -> dict[str, Json]:
-        """The sealed part: everything that a restore or the next point needs to know."""
+    def _facts(self, *, points: int = 0) -> dict[str, Json]:
+        """The sealed part: everything that a restore or the next point needs to know; *points* is how many
+        full ones it makes.
+        """
         found, snapshot, tally = self.under.found, self.frozen.snapshot, self.looker.tally
         return {
             "name": found.label,
@@ -288,7 +305,7 @@ class Making:
             "sample": {"cursor": self.looker.next_sample(), "cells": tally.sampled},
             "distrust_base": tally.sample_missed > 0,
             "suspects": self._suspects(),
-            "refill": self.account.facts(tally.blocks * IMAGE_GEOMETRY.block),
+            "refill": self.account.facts(points, tally.blocks * IMAGE_GEOMETRY.block),
             "bytes_changed": tally.blocks * IMAGE_GEOMETRY.block,
             "bytes_read": tally.bytes_read,
             "tools": dict(self.bench.tools),

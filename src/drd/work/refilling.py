@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from drd.work.pointmap import PointMap
 
 
-RECENT: Final = 4
-"""Retained points that are among the last so many times the fanout go soon: 128 points, five days of
-hourly ones, four months of daily ones."""
+Beat = Callable[[], None]
+"""Called for each window that is painted, which takes up to seconds: it raises where the run must end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +56,10 @@ class _Painted:
     windows: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
 
     @classmethod
-    def of(cls, point: PointMap) -> _Painted:
+    def of(cls, point: PointMap, beat: Beat) -> _Painted:
         painted = cls()
         for window in point.windows(What.MAP):
+            beat()
             for ordinal, size in point.painted_bytes(window).items():
                 painted.needed[ordinal] = size + painted.needed.get(ordinal, refill.OVERHEAD)
                 painted.windows[ordinal].add(window)
@@ -68,36 +68,29 @@ class _Painted:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What the budget of the next refill stands on: number of the point at which was looked last, bytes
-    (plain) that changed since. Each point has it in its facts, for the next.
+    """What the budget of the next refill stands on: how many full points were made since it was looked for
+    sparse packs, and how many bytes (plain) changed. Each point has it in its facts, for the next.
     """
 
-    seq: int = 0
+    points: int = 0
     changed: int = 0
 
     @classmethod
     def of(cls, head: Point | None) -> Account:
         """What *head* says; points made before there were refills say nothing."""
         told = head.table("refill") if head else {}
-        seq, changed = told.get("seq", 0), told.get("changed", 0)
-        if isinstance(seq, int) and isinstance(changed, int):
-            return cls(seq, changed)
+        points, changed = told.get("points", 0), told.get("changed", 0)
+        if isinstance(points, int) and isinstance(changed, int):
+            return cls(points, changed)
         return cls()
 
     def due(self, head: Point | None, fanout: int) -> bool:
         """Whether it is time to look, for a run that follows *head*."""
-        return head is not None and head.is_full and head.seq - self.seq >= fanout
+        return head is not None and head.is_full and self.points >= fanout
 
-    def facts(self, more: int) -> dict[str, Json]:
-        """As facts, with *more* bytes that changed."""
-        return {"seq": self.seq, "changed": self.changed + more}
-
-
-def go_soon(oldest: int, newest: int, fanout: int) -> bool:
-    """Whether the retained points, from number *oldest* on, are among the last few. A pack goes only when
-    all that reached it before have gone. Where that is soon, the newest point's need alone decides.
-    """
-    return newest - oldest <= RECENT * fanout
+    def facts(self, points: int, more: int) -> dict[str, Json]:
+        """As facts, with so many further full *points*, and *more* bytes that changed."""
+        return {"points": self.points + points, "changed": self.changed + more}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +105,13 @@ class Kept:
     needed: Mapping[int, int]
 
     @classmethod
-    def by(cls, oldest: PointMap, ordinal: int) -> Kept:
+    def by(cls, oldest: PointMap, ordinal: int, beat: Beat) -> Kept:
         """Paint the whole map of *oldest*, whose manifest names *ordinal* as the next pack's.
 
         Raises:
             IntegrityError: a table is missing or damaged.
         """
-        return cls(ordinal, _Painted.of(oldest).needed)
+        return cls(ordinal, _Painted.of(oldest, beat).needed)
 
     def judge(self, uses: Sequence[Use]) -> list[Use]:
         """Those of *uses* of which this point tells, with what it needs of each."""
@@ -130,7 +123,7 @@ class Kept:
 
 
 def plan(
-    point: PointMap, *, fanout: int, budget: int, kept: Callable[[], Kept | None] | None = None
+    point: PointMap, *, fanout: int, budget: int, kept: Callable[[], Kept], beat: Beat
 ) -> Refill:
     """What a run that follows *point*, a full one, refills.
 
@@ -138,23 +131,24 @@ def plan(
         point: the map of the newest point.
         fanout: runs of a level that are merged.
         budget: bytes that may be put.
-        kept: asked, where any pack is sparse, what older points need; None of it: nothing is refilled.
-            Without it the newest point's need alone decides.
+        kept: asked, where any pack is sparse, what the oldest retained point needs.
+        beat: called for each window.
 
     Raises:
         IntegrityError: a table is missing or damaged.
+        StoreError: the store failed.
     """
     due = bool(merge.runs_to_merge(point.references, TableKind.RUN, fanout=fanout))
-    painted, listings = _Painted.of(point), _listings(point, but=0 if due else None)
+    painted, listings = _Painted.of(point, beat), _listings(point, but=0 if due else None)
     listed = _listed(point, [one for one in point.references if one.kind in _LISTING])
     uses = [
         Use(row.ordinal, row.size, painted.needed.get(row.ordinal, 0))
         for row in point.rows().rows
         if row.ordinal in listed
     ]
-    if kept is not None and any(one.sparse for one in uses):
-        told = kept()
-        uses = told.judge(uses) if told else []
+    if not any(one.sparse for one in uses):
+        return Refill(point)
+    uses = kept().judge(uses)
     chosen = refill.choose(uses, listings, budget=budget)
     windows = frozenset().union(*(painted.windows.get(one, ()) for one in chosen))
     return Refill(point, chosen, windows)

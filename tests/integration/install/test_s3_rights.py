@@ -16,7 +16,6 @@ from drd.stores.s3 import S3Store
 from lab.minio import Minio
 from lab.rgw import Rgw
 from tests.e2e.site import Bucket, Site, digest, scatter
-from tests.e2e.test_refill import CELL, CELLS, LEFT, filled, until_due
 from tests.integration.install.principals import (
     PRUNER,
     READER,
@@ -136,16 +135,3 @@ def test_what_only_one_principal_may(hosts: Hosts) -> None:
     pruner.put("g/t/l/1", b"doomed")
     pruner.delete("p/t/l/1", version=version)
     assert not owner.versions("p/t/l/1")
-
-
-def test_sparse_packs_are_refilled_without_reading_any(hosts: Hosts, tmp_path: Path) -> None:
-    """GET below p/ is refused by the server, and the key file opens no old data."""
-    image = filled(hosts.owner)
-    until_due(hosts.writer, image)
-    (point,) = hosts.writer.backup()
-    assert 0 < point["bytes_refilled"] <= CELLS // LEFT * CELL
-    assert point["warnings"] == []
-    target = tmp_path / "back.img"
-    answer = hosts.reader.run("restore", "disks/a.img", "--to", f"file:{target}")
-    assert answer.code == 0, answer.text
-    assert digest(target) == digest(image)

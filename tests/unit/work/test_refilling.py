@@ -9,12 +9,12 @@ from typing_extensions import override
 
 from drd.core import names
 from drd.core.retention import Keep
+from drd.core.tables import TableKind
 from drd.model import BackupResult, Changed
 from drd.testing.fakes import SteppingClock
 from drd.testing.mortal import Life, MortalStore
 from drd.testing.repository import SMALL
 from drd.testing.stores import MemoryStore
-from drd.work.refilling import RECENT
 from tests.unit.work.expiry import assert_reach, manifests, tables
 from tests.unit.work.shears import done, history, pass_time, run
 from tests.unit.work.world import BLOCK, CELL, World, fill
@@ -49,8 +49,10 @@ def overwrite(world: World, seed: int) -> None:
     fill(world, seed=seed, cells=[cell for cell in range(CELLS) if cell % LEFT])
 
 
-def due(*, refill: bool = True, sample: int = 0) -> World:
-    """Of the first point's packs an eighth is needed, and the next run is one that looks for it."""
+def due(*, refill: bool = True, sample: int = 0, retained: int = 2) -> World:
+    """Of the first point's packs an eighth is needed, also by those that are retained, and the next run is
+    one that looks for it.
+    """
     clock = SteppingClock()
     knobs = replace(KNOBS, refill=refill, sample_cells=sample)
     store = MemoryStore(now=clock)
@@ -60,7 +62,12 @@ def due(*, refill: bool = True, sample: int = 0) -> World:
     for seed in (2, 3):
         overwrite(world, seed)
         assert backup(world).bytes_refilled == 0
+    doom_all_but(world, retained)
     return world
+
+
+def doom_all_but(world: World, last: int) -> None:
+    done(run(world, Keep(last=last, minimum=1)))
 
 
 def stored(world: World) -> int:
@@ -110,40 +117,18 @@ def test_the_bucket_gets_smaller_than_without() -> None:
     assert sizes[True] < 0.7 * sizes[False]
 
 
-def aged() -> World:
-    """The same, 13 points later: more than go soon."""
-    world = due()
-    world.knobs = replace(world.knobs, refill=False)
-    for number in range(RECENT * KNOBS.fanout):
-        world.image.write(CELL, bytes([number + 1]) * BLOCK)
-        backup(world)
-    world.knobs = replace(world.knobs, refill=True)
-    return world
-
-
-def doom_all_but(world: World, last: int) -> None:
-    done(run(world, Keep(last=last, minimum=1)))
-
-
-@pytest.mark.parametrize(
-    "oldest, refilled", [(1, 0), (2, len(KEPT)), (3, len(KEPT)), (15, len(KEPT))]
-)
-def test_where_old_points_stay_the_oldest_of_them_tells_what_is_put_again(
-    oldest: int, refilled: int
-) -> None:
+@pytest.mark.parametrize("oldest, refilled", [(1, 0), (2, len(KEPT)), (3, len(KEPT))])
+def test_the_oldest_retained_point_tells_what_is_of_use(oldest: int, refilled: int) -> None:
     """The first point needs all of its packs; the second and the third an eighth of them, and all of their
-    own, which is newer. Where the old ones are doomed the newest alone decides.
+    own, which is newer.
     """
-    world = aged()
-    last = world.full()[-1].seq
-    doom_all_but(world, last + 1 - oldest)
+    world = due(retained=4 - oldest)
     assert backup(world).bytes_refilled == refilled * BLOCK
     world.check(world.full()[-2:])
 
 
 def test_it_frees_the_pack_when_those_points_have_gone() -> None:
-    world = aged()
-    doom_all_but(world, 13)
+    world = due()
     assert backup(world).bytes_refilled
     old = {row.pack_id for row in world.opened(1).rows.rows}
     assert old
@@ -157,21 +142,30 @@ def test_it_frees_the_pack_when_those_points_have_gone() -> None:
     world.check()
 
 
-def test_an_old_point_that_lost_a_table_hinders_no_backup() -> None:
-    world = aged()
-    doom_all_but(world, 13)
-    third, newest = manifests(world)[2], manifests(world)[-1]
-    assert third.seq == 3
-    needed = {one.table_id for one in newest.references}
-    own = [one.table_id for one in third.references if one.table_id not in needed]
-    for table in own:
-        key = names.table_key(world.ring.tenant, world.lineage, table)
-        for version in world.store.remains(key):
-            world.store.delete(key, version=version)
-    result = backup(world)
-    assert result.bytes_refilled == 0
-    assert any("no sparse pack is refilled, for point 3" in one for one in result.warnings)
-    world.check(world.full()[-2:])
+def test_a_table_that_is_lost_hinders_no_backup() -> None:
+    """Of a window that nothing touches: the backup of what changed does not read it."""
+    knobs = replace(KNOBS, fanout=4, sample_cells=0)
+    clock = SteppingClock()
+    world = World(size=20 << 30, knobs=knobs, store=MemoryStore(now=clock), clock=clock)
+    for cell in range(8):
+        world.image.write(cell * CELL, bytes([cell + 1]) * CELL)
+        world.image.write((17 << 30) + cell * CELL, bytes([cell + 101]) * CELL)
+    for number in range(6):
+        backup(world)
+        world.image.write(0, bytes([number + 50]) * BLOCK)
+    (lost,) = (
+        one
+        for one in world.opened(6).point.manifest.clear.references
+        if one.kind is TableKind.SHARD and one.number == 1
+    )
+    key = names.table_key(world.ring.tenant, world.lineage, lost.table_id)
+    for version in world.store.remains(key):
+        world.store.delete(key, version=version)
+    told: list[str] = []
+    for number in range(8):
+        world.image.write(number * CELL, bytes([number + 90]) * BLOCK)
+        told += backup(world).warnings
+    assert len([one for one in told if "no sparse pack is refilled this time" in one]) == 2
 
 
 def test_what_is_refilled_once_stays() -> None:
