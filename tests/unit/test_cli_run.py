@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from drd.cli import status
-from drd.cli.run import _tell, failure_of, is_alive
+from drd.cli.run import _tell, failure_of
 from drd.errors import DrdError
 from drd.model import Outcome, RunRecord
 from drd.testing.fakes import START
@@ -61,13 +60,14 @@ def test_a_run_that_did_not_end_in_time_has_a_hint_of_its_own() -> None:
     assert "report" not in error.hint
 
 
-def test_a_daemon_lives_as_long_as_it_holds_its_lock(tmp_path: Path) -> None:
-    assert not is_alive(tmp_path)
-    with (tmp_path / "daemon.lock").open("w") as file:
-        assert not is_alive(tmp_path)
-        fcntl.flock(file, fcntl.LOCK_EX)
-        assert is_alive(tmp_path)
-    assert not is_alive(tmp_path)
+def test_a_daemon_is_gone_when_nobody_listens_at_its_socket(tmp_path: Path) -> None:
+    """Also one that is frozen is there; where there never was one, nothing is known."""
+    assert not asking.is_deserted(tmp_path)
+    with socket.socket(socket.AF_UNIX) as frozen:
+        frozen.bind(str(tmp_path / asking.NAME))
+        frozen.listen()
+        assert not asking.is_deserted(tmp_path)
+    assert asking.is_deserted(tmp_path)
 
 
 def test_a_timeout_without_wait_is_wrong_usage(tmp_path: Path) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Final
 
@@ -98,14 +95,16 @@ def _wait(
         NotFoundError: the daemon ended meanwhile.
     """
     give_up, ended = time.monotonic() + timeout, dict[str, RunRecord]()
+    from drd.wiring.asking import is_deserted  # noqa: PLC0415
+
     folder = house.need_config().state_dir
     _, diary = house.knowledge()
     while len(ended) < len(images) and time.monotonic() < give_up:
-        lives = is_alive(folder)  # before the look: what it wrote last is seen
+        deserted = is_deserted(folder)  # before the look: what it wrote last is seen
         for one in diary.last_runs("backup").values():
             if one.label in images and one.started_at >= since and one.outcome is not None:
                 ended[one.label] = one
-        if not lives and len(ended) < len(images):
+        if deserted and len(ended) < len(images):
             raise NotFoundError(
                 "no daemon runs here any more: it ended before the run did",
                 about=", ".join(one for one in images if one not in ended),
@@ -113,25 +112,6 @@ def _wait(
             )
         Event().wait(LOOK_S)
     return ended
-
-
-def is_alive(folder: Path) -> bool:
-    """Whether a daemon holds the lock of the state folder *folder*: it does so from its start to its end,
-    however it ends, and holds it while it is frozen, too.
-    """
-    try:
-        file = os.open(folder / "daemon.lock", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True  # not ours to look at: it answered a moment ago
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(file)
-    return False
 
 
 def failure_of(name: str, run: RunRecord | None) -> DrdError:
