@@ -49,7 +49,10 @@ def test_killed_workers_and_a_killed_mother_are_failed_runs_and_nothing_else(
     site.image("a.img")
     with running(site.config, tmp_path / "log") as drd:
         drd.wait_for("run_done")
-        (mother,) = until(drd.children, "a mother of workers")
+        (mother,) = until(
+            lambda: children if len(children := drd.children()) == 1 else None,
+            "a mother of workers alone",
+        )
         os.kill(mother, signal.SIGKILL)
         drd.wait_for("nursery_died")
         site.image("b.img")
