@@ -122,6 +122,7 @@ class Loop:
 
     def handle(self, happening: Happening) -> None:
         """React to one happening."""
+        self._look_at_clock()  # first: what is noted from here on goes by the clock as it is now
         match happening:
             case Tick():
                 self._tick()
@@ -160,7 +161,6 @@ class Loop:
         self._desk.ours()
         at, now = self._desk.timer(), self._desk.now()
         self._ticked_at = at
-        self._look_at_clock(now)
         self._kill_what_does_not_move()
         try:
             if self._stop_by is None:
@@ -226,8 +226,8 @@ class Loop:
         except ConfigError as error:
             self._go_blind(error)
 
-    def _look_at_clock(self, now: datetime) -> None:
-        at = self._desk.timer()
+    def _look_at_clock(self) -> None:
+        at, now = self._desk.timer(), self._desk.now()
         if self._last is not None:
             jump = (now - self._last[0]).total_seconds() - (at - self._last[1])
             if abs(jump) > JUMP_S:

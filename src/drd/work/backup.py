@@ -356,7 +356,8 @@ class _Run:
             raise RefusedError(
                 told,
                 about=self.found.label,
-                hint="set the clock of the source; nothing was changed",
+                # The host's went back after a run's snapshot and before its commit: that looks the same.
+                hint="set the clock of the source, or this host's; nothing was changed",
             )
 
     def _order(self, lineage: bytes, head: Point | None) -> FreezeOrder:

@@ -355,6 +355,17 @@ def test_a_clock_that_jumps_is_told_and_doubles_nothing(hours: int) -> None:
     assert not stage.under_way()
 
 
+@pytest.mark.parametrize("how", ["failed", "busy"])
+def test_a_run_that_ends_between_a_jump_and_the_next_tick_waits_no_longer_for_it(how: str) -> None:
+    stage = Stage(CONFIG.replace('every = "1h"', 'every = "5m"')).begun("a")
+    stage.at += timedelta(hours=1)
+    stage.ends(stage.under_way()["vms/a"], 14, outcome=how, code="source", message="", hint="")
+    assert len(stage.said("clock_jumped")) == 1
+    assert not stage.under_way()
+    stage.passes(301)
+    assert list(stage.under_way()) == ["vms/a"]
+
+
 class Full(MemoryDiary):
     """A diary whose disk is full, while ``full`` is set."""
 

@@ -324,7 +324,7 @@ def test_a_failure_with_nothing_beside_it_keeps_its_own_hint(world: World) -> No
     set_back_its_clock(world)
     with pytest.raises(RefusedError) as caught:
         world.backup()
-    assert caught.value.hint == "set the clock of the source; nothing was changed"
+    assert caught.value.hint == "set the clock of the source, or this host's; nothing was changed"
 
 
 def test_an_interrupted_run_tells_what_it_left_behind(world: World) -> None:
