@@ -165,11 +165,21 @@ class BusyError(RefusedError):
 
 
 class StoppedError(DrdError):
-    """Somebody wants drd to stop: Ctrl-C, or SIGTERM. Exits as a shell tells of the signal."""
+    """Somebody wants drd to stop: Ctrl-C, or SIGTERM. Exits as a shell tells of the signal.
+
+    Of a backup ``lineage`` is what it worked on (16 bytes, empty for anything else), ``seq`` the number of
+    the partial point that it committed (0: none), ``bytes_uploaded`` what it put until then.
+    """
 
     exit_code = 130
     code = "interrupted"
     next_step = "run it again: it goes on from the last point that was committed"
+
+    def __init__(self, message: str, *, about: str = "", hint: str = "") -> None:
+        super().__init__(message, about=about, hint=hint)
+        self.lineage = b""
+        self.seq = 0
+        self.bytes_uploaded = 0
 
 
 class CrashError(BaseException):

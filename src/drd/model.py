@@ -323,7 +323,8 @@ class RunRecord:
     """One run of a worker, for people and for the next decision. ``subject`` is the identity of an image
     (backup), the name of a policy (verify) or of a source (discover), or "bucket" (learn, prune).
 
-    ``outcome`` is None while it runs. Counts are bytes; ``run`` is 16 hex digits.
+    ``outcome`` is None while it runs. Counts are bytes; ``run`` is 16 hex digits; ``hint`` is what the
+    error that ended it says of what to do. Of a stopped one ``seq`` is the partial point it committed.
     """
 
     run: str
@@ -345,6 +346,7 @@ class RunRecord:
     bytes_changed: int = 0
     bytes_uploaded: int = 0
     seconds: float = 0.0
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,12 @@ def test_a_failed_run_exits_as_its_cause_and_tells_its_hint(
     assert _tell({"disks/a": run}, ["disks/a"]).exit_code == exit_code
 
 
+def test_the_hint_that_the_error_had_is_told_where_it_was_kept() -> None:
+    run = replace(failed("store", 13), hint="free the disk of the store")
+    assert failure_of("disks/a", run).hint == status.hint_of(run) == run.hint
+    assert status.hint_of(replace(run, outcome=Outcome.STOPPED)) == ""
+
+
 def test_several_failures_exit_with_their_common_cause_alone() -> None:
     first, same = failed("store", 13, "a"), failed("store", 13, "b")
     assert _tell({"a": first, "b": same}, ["a", "b"]).exit_code == 13

@@ -19,8 +19,9 @@ TRIM_EVERY: Final = 256
 """All are trimmed once in so many runs: it reads over what stays for ever."""
 _T = TypeVar("_T")
 _RUN: Final = tuple(field.name for field in fields(RunRecord))
+_SAID: Final = ("subject", "label", "message", "hint")
 _TIMES: Final = tuple(_RUN.index(name) for name in ("started_at", "slot", "ended_at"))
-_NAMES: Final = tuple(_RUN.index(name) for name in ("subject", "label", "message"))
+_NAMES: Final = tuple(_RUN.index(name) for name in _SAID)
 _OUTCOME: Final = _RUN.index("outcome")
 
 
@@ -208,7 +209,7 @@ def _run_row(run: RunRecord, *, latest: bool) -> dict[str, object]:
         elif isinstance(value, Outcome):
             value = value.value
         row[name] = value
-    return row | {name: _text(getattr(run, name)) for name in ("subject", "label", "message")}
+    return row | {name: _text(getattr(run, name)) for name in _SAID}
 
 
 def _runs(rows: list[tuple[Any, ...]]) -> list[RunRecord]:

@@ -102,6 +102,13 @@ DELETE FROM hold;
 -- Schema 1 did not note who committed; what it knew is kept, because a hidden head is known by it.
 ALTER TABLE point ADD COLUMN committed_here INTEGER NOT NULL DEFAULT 0;
 
+-- name: run_hint
+-- Up to schema 5 runs did not keep the hint of their error.
+ALTER TABLE run ADD COLUMN hint TEXT NOT NULL DEFAULT '';
+
+-- name: columns_of_run
+SELECT name FROM pragma_table_info('run');
+
 -- name: damage_of
 SELECT seq, level, found_at, what,
     (SELECT group_concat(hex(pack)) FROM lost
@@ -183,10 +190,10 @@ DELETE FROM run WHERE run = :run;
 -- name: note_run
 INSERT INTO run (run, kind, subject, label, source, policy, started_at, slot, ended_at, outcome,
                  exit_code, code, message, seq, lineage, bytes_read, bytes_changed, bytes_uploaded,
-                 seconds, latest)
+                 seconds, hint, latest)
 VALUES (:run, :kind, :subject, :label, :source, :policy, :started_at, :slot, :ended_at, :outcome,
         :exit_code, :code, :message, :seq, :lineage, :bytes_read, :bytes_changed, :bytes_uploaded,
-        :seconds, :latest);
+        :seconds, :hint, :latest);
 
 -- name: no_longer_latest
 UPDATE run SET latest = 0 WHERE kind = :kind AND subject = :subject AND latest = 1;
@@ -204,22 +211,22 @@ AND number <= (SELECT max(number) - :keep FROM run);
 
 -- name: runs
 SELECT run, kind, subject, label, source, policy, started_at, slot, ended_at, outcome, exit_code, code,
-       message, seq, lineage, bytes_read, bytes_changed, bytes_uploaded, seconds
+       message, seq, lineage, bytes_read, bytes_changed, bytes_uploaded, seconds, hint
 FROM run WHERE (:kind = '' OR kind = :kind) ORDER BY number DESC LIMIT :limit;
 
 -- name: runs_of
 SELECT run, kind, subject, label, source, policy, started_at, slot, ended_at, outcome, exit_code, code,
-       message, seq, lineage, bytes_read, bytes_changed, bytes_uploaded, seconds
+       message, seq, lineage, bytes_read, bytes_changed, bytes_uploaded, seconds, hint
 FROM run WHERE subject = :subject AND (:kind = '' OR kind = :kind) ORDER BY number DESC LIMIT :limit;
 
 -- name: last_runs
 SELECT run, kind, subject, label, source, policy, started_at, slot, ended_at, outcome, exit_code, code,
-       message, seq, lineage, bytes_read, bytes_changed, bytes_uploaded, seconds
+       message, seq, lineage, bytes_read, bytes_changed, bytes_uploaded, seconds, hint
 FROM run WHERE kind = :kind AND latest = 1;
 
 -- name: running
 SELECT run, kind, subject, label, source, policy, started_at, slot, ended_at, outcome, exit_code, code,
-       message, seq, lineage, bytes_read, bytes_changed, bytes_uploaded, seconds
+       message, seq, lineage, bytes_read, bytes_changed, bytes_uploaded, seconds, hint
 FROM run WHERE outcome IS NULL ORDER BY number;
 
 -- name: pauses

@@ -126,7 +126,8 @@ CREATE TABLE IF NOT EXISTS run (
     bytes_changed   INTEGER NOT NULL,
     bytes_uploaded  INTEGER NOT NULL,
     seconds         REAL NOT NULL,
-    latest          INTEGER NOT NULL
+    latest          INTEGER NOT NULL,
+    hint            TEXT NOT NULL DEFAULT ''
 );
 
 -- name: run_by_subject

@@ -335,7 +335,7 @@ def hint_of(run: RunRecord) -> str:
         return ""
     if outcome.value in _ENDINGS:
         return _ENDINGS[outcome.value]
-    return class_of(run).next_step
+    return run.hint or class_of(run).next_step  # one that an older drd wrote down has none
 
 
 def class_of(run: RunRecord) -> type[DrdError]:

@@ -68,7 +68,12 @@ def discover(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _told(error: DrdError) -> dict[str, Json]:
-    return {"exit": error.exit_code, "code": error.code, "message": str(error)}
+    return {
+        "exit": error.exit_code,
+        "code": error.code,
+        "message": str(error),
+        "hint": error.hint or error.next_step,
+    }
 
 
 def learn(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
@@ -103,7 +108,7 @@ def verify(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
     if failures:
         first = failures[0]
         more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-        told = {**_told(first), "message": f"{first}{more}", "hint": first.hint or first.next_step}
+        told = {**_told(first), "message": f"{first}{more}"}
     return {
         "outcome": (Outcome.FAILED if failures else Outcome.DONE).value,
         "lineages": proved.lineages,

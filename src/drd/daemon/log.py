@@ -55,7 +55,11 @@ EVENTS: Final[Mapping[str, Event]] = {
     "run_done": Event("info", "a worker did what it was for; a backup has made point `seq`"),
     "run_elsewhere": Event("info", "another node has made the point of this slot"),
     "run_busy": Event("info", "another node, or somebody at a terminal, works on this image"),
-    "run_stopped": Event("info", "a run was asked to stop; what it had is in a partial point"),
+    "run_stopped": Event(
+        "info",
+        "a run was asked to stop: `bytes_uploaded` is what it put, `seq` the partial point that it "
+        "committed; without `seq` it committed none, and without either it was killed",
+    ),
     "run_failed": Event(
         "error",
         "a run failed; it is tried again after `pause_s` seconds",

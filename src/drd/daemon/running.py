@@ -65,6 +65,7 @@ class Running:
             exit_code=number(said, "exit") if said else 1,
             code=code,
             message=message[:KEPT_TEXT],
+            hint=text(said, "hint")[:KEPT_TEXT],
             seq=number(said, "seq"),
             lineage=text(said, "lineage"),
             bytes_read=number(said, "bytes_read"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from drd.core.lines import text
 from drd.daemon.board import Change
 from drd.daemon.log import Log
 from drd.daemon.running import Running
@@ -13,6 +12,8 @@ from drd.model import Outcome, Pause, RunRecord
 
 QUIET: Final = ("discover", "learn", "snapshots")
 """What is done so often, and so quietly, that only its failures are news."""
+TOLD: Final = (Outcome.DONE.value, Outcome.STOPPED.value)
+"""Ends of runs that tell what was put."""
 
 
 def say_begin(log: Log, record: RunRecord) -> None:
@@ -54,10 +55,10 @@ def say_end(
         lineage=record.lineage,
         seq=record.seq or None,
         seconds=round(record.seconds, 3),
-        bytes_uploaded=record.bytes_uploaded if outcome == "done" else None,
+        bytes_uploaded=record.bytes_uploaded if one.result and outcome in TOLD else None,
         code=record.code,
         message=record.message,
-        hint=text(one.result, "hint"),
+        hint=record.hint,
         pause_s=round((pause.until - now).total_seconds()) if pause else None,
         failures=pause.failures if pause else None,
     )

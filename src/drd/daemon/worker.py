@@ -247,18 +247,22 @@ def _result(
             finally:
                 warnings = house.warnings
     except DrdError as error:
-        result = _failure(error)
+        result = failure(error)
     except Exception as error:  # noqa: BLE001 - the last door: it must say how it ended
-        result = _failure(DrdError(f"a bug in drd: {type(error).__name__}: {error}"))
+        result = failure(DrdError(f"a bug in drd: {type(error).__name__}: {error}"))
     told = result.get("warnings")
     both = [*warnings, *(str(one) for one in (told if isinstance(told, list) else ()))]
     return {"is": "result", "exit": 0, **result, "warnings": list(dict.fromkeys(both))}
 
 
-def _failure(error: DrdError) -> dict[str, Json]:
+def failure(error: DrdError) -> dict[str, Json]:
+    """What the daemon is told of a job that ended with *error*."""
     outcome = Outcome.FAILED
+    had: dict[str, Json] = {}
     if isinstance(error, StoppedError):
         outcome = Outcome.STOPPED
+        lineage, uploaded = error.lineage.hex(), error.bytes_uploaded
+        had = {"lineage": lineage, "seq": error.seq, "bytes_uploaded": uploaded}
     elif error.code == "busy":
         outcome = Outcome.BUSY
     until = error.until if isinstance(error, BusyError) else None
@@ -270,4 +274,5 @@ def _failure(error: DrdError) -> dict[str, Json]:
         "message": error.message,
         "about": error.about,
         "hint": error.hint or error.next_step,
+        **had,
     }

@@ -33,7 +33,7 @@ from typing import Final
 from drd.core import names
 from drd.core.coding import lp
 from drd.core.seal import sha256
-from drd.errors import DrdError, IntegrityError, RefusedError
+from drd.errors import DrdError, IntegrityError, RefusedError, StoppedError
 from drd.model import IMAGE_GEOMETRY, BackupResult, Found, PointInfo, Snapshot
 from drd.ports import Catalogue, FreezeOrder, Held, Source
 from drd.work.bench import Bench, leased
@@ -172,6 +172,8 @@ class _Run:
         except BaseException as error:
             self._settle(lineage, self.under.keep)
             _tell_beside(error, self.under.warnings)
+            if isinstance(error, StoppedError):
+                error.lineage, error.bytes_uploaded = lineage, bench.uploads()[1] - put_bytes
             raise
         self._remember(point)
         at = bench.timer()

@@ -81,6 +81,7 @@ class Making:
         )
         first = head.manifest.clear.ordinal if head else 1
         self.packer = Packer(self.seal_with, press, first_ordinal=first)
+        self.partial = 0  # number of the partial point that this run committed last
         self.account = Account.of(head)
         self.refill = self._refill()
         self.draft.emptied = self.refill.packs
@@ -227,11 +228,13 @@ class Making:
         packed = self.packer.drain()
         if packed:
             self._commit_partial(packed)
-        raise StoppedError(
+        error = StoppedError(
             "stopped before its end, as was asked",
             about=self.under.found.label,
             hint="the next run goes on from where this one was",
         )
+        error.seq = self.partial
+        raise error
 
     def _warn_of_doubts(self) -> None:
         """Say what the source has doubts about."""
@@ -259,7 +262,7 @@ class Making:
         facts = self._facts()
         facts["cursor"] = packed[-1].cursor
         facts["base"] = snapshot_facts(self.frozen.base)
-        self._commit(PointKind.PARTIAL, facts)
+        self.partial = self._commit(PointKind.PARTIAL, facts).seq
 
     def _commit(self, kind: PointKind, facts: dict[str, Json]) -> Point:
         """Commit; from the PUT on a manifest may name this snapshot, whatever the store then says.

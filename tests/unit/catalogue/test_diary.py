@@ -256,6 +256,25 @@ def test_who_only_reads_asks_for_the_version_that_it_knows(path: Path) -> None:
         assert reader.images() == []
 
 
+def test_runs_of_a_file_that_kept_no_hints_are_carried_over(path: Path) -> None:
+    with closing(on_file(path)) as old:
+        old.end_run(ended(run(1), Outcome.FAILED, message="m", hint="h"), None)
+        old.begin_run(run(2))
+        old._database.open.execute("ALTER TABLE run DROP COLUMN hint")
+        old._database.open.execute("PRAGMA user_version = 5")
+    told: list[str] = []
+    for _ in range(2):
+        with closing(on_file(path, told)) as diary:
+            kept, begun = ended(run(1), Outcome.FAILED, message="m"), run(2)
+            assert diary.runs() == [begun, kept]
+            assert diary.last_runs("backup") == {"id a": kept}
+    with closing(on_file(path)) as diary:
+        odd = ended(run(2), Outcome.FAILED, hint=f"look at {ODD}")
+        diary.end_run(odd, None)
+        assert diary.runs(limit=1) == [odd]
+    assert told == []
+
+
 def test_a_closed_file_stays_closed(path: Path) -> None:
     diary = on_file(path)
     diary.close()

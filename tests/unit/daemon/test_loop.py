@@ -10,11 +10,13 @@ import pytest
 from typing_extensions import override
 
 from drd.daemon.happenings import Asked, Ended, Line, Signalled, Tick
+from drd.daemon.worker import failure
 from drd.errors import (
     ConfigError,
     DrdError,
     NotFoundError,
     PlaceMissingError,
+    StoppedError,
     TransientStoreError,
 )
 from drd.model import Json, Outcome, RunRecord
@@ -291,6 +293,29 @@ def test_sigterm_begins_nothing_asks_backups_to_stop_and_kills_in_the_end() -> N
     stage.happens(Ended(run, -9))
     assert stage.said("daemon_stopped")
     assert stage.diary.last_runs("backup")["rbd:a"].outcome is Outcome.STOPPED
+
+
+def test_a_run_that_was_stopped_tells_what_it_put_and_its_partial_point() -> None:
+    stage = Stage(CONFIG.replace("workers = 2", "workers = 3")).begun("a", "b")
+    a, b = (stage.under_way()[f"vms/{name}"] for name in "ab")
+    stage.happens(Signalled("SIGTERM"))
+    stopped = StoppedError("as was asked")
+    stopped.lineage, stopped.seq, stopped.bytes_uploaded = b"l" * 16, 7, 4096
+    stage.ends(a, 130, **failure(stopped))
+    stage.happens(Ended(str(b["run"]), -9))
+    first, second = stage.said("run_stopped")
+    assert (first["seq"], first["bytes_uploaded"]) == (7, 4096)
+    assert first["lineage"] == (b"l" * 16).hex()
+    assert not {"seq", "bytes_uploaded"} & second.keys(), "it was killed: nobody knows"
+    kept = stage.diary.last_runs("backup")["rbd:a"]
+    assert (kept.seq, kept.bytes_uploaded, kept.exit_code) == (7, 4096, 130)
+
+
+def test_the_hint_of_an_error_is_kept_with_its_run() -> None:
+    stage = Stage().begun("a")
+    fails(stage, "vms/a")
+    assert stage.diary.last_runs("backup")["rbd:a"].hint == "look"
+    assert stage.said("run_failed")[0]["hint"] == "look"
 
 
 def test_what_runs_when_the_daemon_dies_is_noted_by_the_next() -> None:

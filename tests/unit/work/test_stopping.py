@@ -20,8 +20,8 @@ def filled() -> World:
     return world
 
 
-def stopped_at(world: World, last: int) -> None:
-    """One run, which is stopped before read *last*."""
+def stopped_at(world: World, last: int) -> StoppedError:
+    """One run, which is stopped before read *last*: how it says so."""
     reads = 0
     before = world.source._effect
 
@@ -33,16 +33,25 @@ def stopped_at(world: World, last: int) -> None:
         before(word)
 
     world.source._effect = effect
-    with pytest.raises(StoppedError, match="stopped before its end, as was asked"):
+    with pytest.raises(StoppedError, match="stopped before its end, as was asked") as stopped:
         world.backup()
     world.source._effect = before
+    return stopped.value
+
+
+def held(world: World) -> int:
+    """Bytes in the bucket."""
+    return sum(one.size for one in world.store.list(""))
 
 
 def test_what_it_had_is_in_a_partial_point_and_the_next_run_goes_on() -> None:
     world = filled()
-    stopped_at(world, READS - 1)
+    before = held(world)
+    told = stopped_at(world, READS - 1)
     (partial,) = world.points()
     assert partial.kind is PointKind.PARTIAL
+    assert (told.lineage, told.seq) == (partial.lineage, partial.seq)
+    assert told.bytes_uploaded == held(world) - before > 0
     result = world.backup()
     assert result.kind is PointKind.FULL
     assert result.bytes_read < READS * BATCH_BYTES, "it went on from where the other was"
@@ -51,7 +60,8 @@ def test_what_it_had_is_in_a_partial_point_and_the_next_run_goes_on() -> None:
 
 def test_stopped_before_the_first_read_it_leaves_nothing() -> None:
     world = filled()
-    stopped_at(world, 0)
+    told = stopped_at(world, 0)
     assert world.points() == []
+    assert told.seq == 0
     assert world.backup().kind is PointKind.FULL
     world.check()
