@@ -1,6 +1,7 @@
 """What all tests share: a clean environment, hypothesis without a clock, and the real servers."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,11 @@ for name in tuple(os.environ):
         del os.environ[name]
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+
+# A shell that starts something in the background has it ignore Ctrl-C, and all that it starts as well: here
+# some tests send that signal to a command, which is to end by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Two busy cores make a deadline in milliseconds a matter of luck; pytest-timeout ends what hangs. The
 # same examples each time: what fails for one change failed because of it. With DRD_EFFORT (see
