@@ -153,6 +153,39 @@ def test_the_points_of_an_image(site: Site) -> None:
     assert "newest, hourly" in told.text
 
 
+def test_an_image_is_judged_by_the_policy_that_covers_it(site: Site) -> None:
+    path = site.image()
+    for _ in range(3):
+        site.backup()
+        scatter(path, 1)
+    plain = site.sources
+    asked = ("policy", "preview", "disks/a.img")
+    site.configure(sources=plain + 'policy = "gold"\n', extra=GOLD)
+    answer = site.run(*asked)
+    assert answer.reply["policy"] == "gold"
+    assert answer.reply["decisions"] == site.run(*asked, "--policy", "gold").reply["decisions"]
+    assert "by policy gold" in site.told(*asked).text
+    site.configure(sources=plain + 'policy = "archive"\n', extra=GOLD)
+    told = site.run(*asked)
+    assert (told.reply["policy"], told.reply["decisions"][0]["keep"]) == ("archive", True)
+    assert site.run(*asked, "--keep", "last=1").reply["policy"] is None
+
+
+def test_an_image_that_no_policy_covers_has_to_be_given_one(site: Site) -> None:
+    site.image()
+    site.backup()
+    asked, plain = ("policy", "preview", "disks/a.img"), site.sources
+    site.configure(extra=GOLD)
+    answer = site.run(*asked)
+    assert answer.code == 2
+    assert "no policy covers it" in answer.error["message"]
+    assert answer.error["object"] == "disks/a.img"
+    assert 'policy = "archive" below [source.disks]' in answer.error["hint"]
+    assert "--policy archive" in answer.error["hint"]
+    site.configure(sources=plain.replace("[source.disks]", "[source.disk]"), extra=GOLD)
+    assert "nearest is 'disk'" in site.run(*asked).error["hint"]
+
+
 @pytest.mark.parametrize(
     "arguments, code, told",
     [

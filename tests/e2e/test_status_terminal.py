@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import drctl
-from tests.e2e.known import backed_up, image_of, note, watched
+from tests.e2e.known import backed_up, failed, image_of, note, note_failure, watched
 from tests.e2e.site import Site
 
 
@@ -27,10 +27,12 @@ def site(tmp_path: Path) -> Site:
 
 
 @contextmanager
-def terminal(*arguments: str, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def terminal(
+    *arguments: str, columns: int = 160, **environment: str
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """Drctl with a terminal as standard output."""
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     started = subprocess.Popen(
         [drctl.PROGRAM, *arguments],
         stdout=theirs,
@@ -86,6 +88,23 @@ def test_a_watch_follows_what_happens_until_it_is_stopped(
         assert started.wait(drctl.ENDS_S) == 0
     assert b"Traceback" not in rest
     assert b"\x1b[?1049l" in rest, "the terminal is given back"
+
+
+def test_a_watch_on_a_narrow_terminal_cuts_the_reason(site: Site) -> None:
+    name = "a machine with a long name"
+    backed_up(site, name)
+    why = "no route to the host of the bucket"
+    note_failure(site, failed(image_of(site, name), why))
+    given = ("status", "--watch", "--config", str(site.config))
+    with terminal(*given, columns=80) as (started, ours):
+        seen = shown(ours, "…".encode())
+        assert f"disks/{name}.img".encode() in seen
+        assert b" / 2h" in seen
+        assert b"failing" in seen
+        assert b"the last run" in seen
+        assert why.encode() not in seen
+        started.send_signal(signal.SIGINT)
+        shown(ours)
 
 
 def test_a_watch_needs_a_terminal(site: Site) -> None:

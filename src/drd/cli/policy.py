@@ -13,14 +13,14 @@ import click
 from drd.cli import shapes
 from drd.cli.common import Call, shared_options, verb
 from drd.cli.output import Reply, Row
-from drd.errors import NotFoundError, UsageError
+from drd.errors import ConfigError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime, tzinfo
 
-    from drd.config.policies import Policy
     from drd.core.retention import Decision, Keep
+    from drd.model import PointInfo
     from drd.wiring import House
 
 
@@ -43,22 +43,33 @@ def policy() -> None:
 @click.option("--now", "at", metavar="TIME", help="Instead of the clock.")
 @verb
 def preview(call: Call, name: str | None, **options: Any) -> Reply:
-    """Say which points of an image (or which of these times) would stay, and why. Nothing is changed."""
+    """Say which points of an image (or which of these times) would stay, and why. Nothing is changed.
+
+    Without --keep and --policy, the points of an image are judged by the policy that covers it, as a prune
+    would.
+    """
     from drd.core.selectors import parse_time  # noqa: PLC0415
     from drd.wiring.clock import now  # noqa: PLC0415
 
-    _one_of(options, "keep", "named", told="--keep or --policy")
+    _check_rules(options, covered=name is not None)
     if (name is None) == (options["times"] is None):
         raise UsageError("it needs either the name of an image or --times", hint="see --help")
     moment = parse_time(options["at"]) if options["at"] else now()
+    zone = None if options["timezone"] is None else _zone(options["timezone"])
     house = call.house() if name is not None or options["named"] is not None else None
+    reply = Reply()
     try:
-        keep, zone = _rules(house, options)
-        reply = Reply()
+        rules = _given(house, options)
         if house is not None and name is not None:
-            decisions = _of_points(house, name, (keep, zone, moment), reply)
+            points = _points(house, name, reply)
+            if rules is None:
+                rules = _covering(house, name, points)
+                reply.text.append(f"by policy {rules[0]}, which covers it")
+            decisions = _of_points(house, points, (rules[1], zone or rules[2], moment))
         else:
-            decisions = _of_times(_read(options["times"]), (keep, zone, moment))
+            rules = rules or ("", None, UTC)  # without NAME they were asked for: there are some
+            decisions = _of_times(_read(options["times"]), (rules[1], zone or rules[2], moment))
+        reply.facts["policy"] = rules[0] or None
         reply.lists["decisions"] = [_row(one) for one in decisions]
         reply.shown = list(reply.lists["decisions"])
         if not decisions:
@@ -70,39 +81,65 @@ def preview(call: Call, name: str | None, **options: Any) -> Reply:
 
 
 _Asked = tuple["Keep | None", "tzinfo", "datetime"]
+_Rules = tuple[str, "Keep | None", "tzinfo"]
+"""Name of a policy (``""``: of the command line), its keep rules (None: it loses nothing), its zone."""
 
 
-def _one_of(options: dict[str, Any], first: str, second: str, *, told: str) -> None:
-    if (options[first] is None) == (options[second] is None):
-        raise UsageError(f"it needs either {told}", hint="see 'drctl policy preview --help'")
+def _check_rules(options: dict[str, Any], *, covered: bool) -> None:
+    """Rules come from one place; where an image is *covered* by its policy, they need not be named."""
+    given = [options[one] is not None for one in ("keep", "named")]
+    if all(given) or not (any(given) or covered):
+        told = "it needs either --keep or --policy"
+        raise UsageError(told, hint="see 'drctl policy preview --help'")
 
 
-def _rules(house: House | None, options: dict[str, Any]) -> tuple[Keep | None, tzinfo]:
-    """The keep rules, None for a policy that loses nothing; and the zone."""
+def _given(house: House | None, options: dict[str, Any]) -> _Rules | None:
+    """The rules that the command line names; None where it names none."""
     from drd.core import retention  # noqa: PLC0415
 
-    zone: tzinfo = UTC
-    keep: Keep | None
-    if options["keep"] is not None or house is None:
-        keep = retention.parse_keep(options["keep"])
-    else:
-        chosen = _policy(house, options["named"])
-        keep, zone = chosen.rules, chosen.zone
-    if options["timezone"] is not None:
-        zone = _zone(options["timezone"])
-    return keep, zone
+    if options["keep"] is not None:
+        return "", retention.parse_keep(options["keep"]), UTC
+    if house is None or options["named"] is None:
+        return None
+    return _of_policy(house, options["named"])
 
 
-def _policy(house: House, name: str) -> Policy:
+def _of_policy(house: House, name: str, *, by: str = "") -> _Rules:
+    """Those of a policy of the configuration; *by* says who names it, where no option does."""
     known = house.need_config().policy
     if name not in known:
         near = difflib.get_close_matches(name, known, 1, cutoff=0.0)
         raise NotFoundError(
-            "the configuration has no such policy",
+            f"the configuration has no such policy{by}",
             about=name,
             hint=f"the nearest is {near[0]!r}" if near else "it has none; see config/drd.toml",
         )
-    return known[name]
+    return name, known[name].rules, known[name].zone
+
+
+def _covering(house: House, name: str, points: Sequence[PointInfo]) -> _Rules:
+    """Those of the policy that covers the image of *points*, as a prune finds it.
+
+    Raises:
+        ConfigError: none does.
+        NotFoundError: the configuration does not have it.
+    """
+    from drd.wiring.pruning import policy_of, source_of  # noqa: PLC0415
+
+    config = house.need_config()
+    found = policy_of(config, points)
+    if found:
+        return _of_policy(house, found, by=f"; {name} is to have it")
+    source, known = source_of(points), sorted(config.policy)
+    try_one = f"--policy {known[0]} tries one" if known else "--keep last=3 tries some rules"
+    if source in config.source:
+        chosen = known[0] if known else "NAME"
+        hint = f'write policy = "{chosen}" below [source.{source}]; {try_one}'
+    else:
+        near = difflib.get_close_matches(source, config.source, 1, cutoff=0.0)
+        told = f"; the nearest is {near[0]!r}" if near else ""
+        hint = f"the configuration has no source {source!r}{told}; {try_one}"
+    raise ConfigError("no policy covers it: nothing of it is deleted", about=name, hint=hint)
 
 
 def _zone(text: str) -> tzinfo:
@@ -126,9 +163,22 @@ def _of_times(text: str, asked: _Asked) -> Sequence[Decision]:
     return retention.decide(times, keep, moment, zone=zone)
 
 
-def _of_points(house: House, name: str, asked: _Asked, reply: Reply) -> Sequence[Decision]:
-    """Decisions on what there is of an image: full points; partial ones are no recovery points."""
+def _points(house: House, name: str, reply: Reply) -> list[PointInfo]:
+    """What there is of an image."""
     from drd.cli.ls import meant, named  # noqa: PLC0415
+    from drd.model import Role  # noqa: PLC0415
+    from drd.work import listing  # noqa: PLC0415
+
+    repository = house.repository(Role.BACKUP)
+    known = listing.known_points(
+        repository, house.spare_catalogue(), of=meant(name), pool=house.readers()
+    )
+    reply.warnings = repository.warnings
+    return named(known, name)
+
+
+def _of_points(house: House, points: list[PointInfo], asked: _Asked) -> Sequence[Decision]:
+    """Decisions on full *points* of an image; partial ones are no recovery points."""
     from drd.core import retention  # noqa: PLC0415
     from drd.model import Role  # noqa: PLC0415
     from drd.wiring.clock import now  # noqa: PLC0415
@@ -136,14 +186,10 @@ def _of_points(house: House, name: str, asked: _Asked, reply: Reply) -> Sequence
     from drd.work.holds import holds_of  # noqa: PLC0415
 
     keep, zone, moment = asked
-    repository = house.repository(Role.BACKUP)
-    known = listing.known_points(
-        repository, house.spare_catalogue(), of=meant(name), pool=house.readers()
-    )
-    points = listing.full_points(named(known, name))
-    reply.warnings = repository.warnings
+    points = listing.full_points(points)
     held = frozenset[int]()
     if points:
+        repository = house.repository(Role.BACKUP)
         held = holds_of(repository, None, points[0].lineage, now=now()).seqs
     return retention.decide_points(points, keep, moment, zone=zone, held=held)
 

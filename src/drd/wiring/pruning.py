@@ -72,7 +72,7 @@ def deleting_store(house: House) -> Store:
 def lease_of(house: House, points: Sequence[PointInfo]) -> Lease:
     """The lease that backups of the image hold; of one that no source here shows, this host's."""
     config = house.need_config()
-    source = str((full_points(points) or points)[-1].facts.get("source", ""))
+    source = source_of(points)
     if source in config.source:
         return house.lease(source)
     return LocalLease(config.state_dir / "leases")
@@ -163,12 +163,16 @@ def policy_of(config: Config, points: Sequence[PointInfo]) -> str:
     """Name of the policy for the lineage of *points* (all of it, by number): as its newest full point has
     it, what its image named itself, else what its source names; ``""`` for none.
     """
-    last = (full_points(points) or points)[-1]
-    name = _named_by_image(last)
+    name = _named_by_image((full_points(points) or points)[-1])
     if name:
         return name
-    source = config.source.get(str(last.facts.get("source", "")))
+    source = config.source.get(source_of(points))
     return (source.policy or "") if source is not None else ""
+
+
+def source_of(points: Sequence[PointInfo]) -> str:
+    """Name of the source that showed the image of *points* (all of its lineage, by number) last."""
+    return str((full_points(points) or points)[-1].facts.get("source", ""))
 
 
 def _named_by_image(point: PointInfo) -> str:
