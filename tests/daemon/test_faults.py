@@ -159,7 +159,8 @@ def test_workers_killed_at_any_moment_are_failed_runs(guarded: Cloud, tmp_path: 
                 os.kill(pid, signal.SIGKILL)
             guarded.scatter(6, SIZE, draw=draw)
         assert not drd.said("nursery_died")
-        is_well_again(drd, guarded, tmp_path, done(drd))
+        # A run that is under way may have taken its snapshot before the last write; the next has not.
+        is_well_again(drd, guarded, tmp_path, done(drd) + 1)
 
 
 def test_prunes_by_hand_while_the_daemon_makes_points(guarded: Cloud, tmp_path: Path) -> None:
