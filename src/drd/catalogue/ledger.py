@@ -19,7 +19,9 @@ from typing import Any, Final, TypeVar
 from drd.catalogue.database import statements, transaction
 from drd.model import KnownPoint, PointKind, TableSpan
 
-LEDGER_VERSION: Final = 1
+LEDGER_VERSION: Final = 2
+OLDER: Final = (0, 1)
+"""A new file, and that of version 1, which has the same tables but for the needs."""
 _T = TypeVar("_T")
 _Row = tuple[Any, ...]
 
@@ -31,6 +33,7 @@ class MemoryLedger:
         self._points: dict[tuple[bytes, bytes], dict[int, KnownPoint]] = {}
         self._spans: dict[tuple[bytes, bytes], dict[bytes, TableSpan]] = {}
         self._clears: dict[tuple[bytes, bytes], dict[bytes, bytes]] = {}
+        self._needs: dict[tuple[bytes, bytes], bytes] = {}
         self._objects: dict[str, bytes] = {}
 
     def known(
@@ -74,9 +77,17 @@ class MemoryLedger:
             self._spans.get(at, {}).pop(table, None)
             self._clears.get(at, {}).pop(table, None)
 
+    def needs(self, tenant: bytes, lineage: bytes) -> bytes:
+        """See :class:`drd.ports.Ledger`."""
+        return self._needs.get((tenant, lineage), b"")
+
+    def note_needs(self, tenant: bytes, lineage: bytes, data: bytes) -> None:
+        """See :class:`drd.ports.Ledger`."""
+        self._needs[tenant, lineage] = data
+
     def forget(self, tenant: bytes, lineage: bytes) -> None:
         """See :class:`drd.ports.Ledger`."""
-        for known in (self._points, self._spans, self._clears):
+        for known in (self._points, self._spans, self._clears, self._needs):
             known.pop((tenant, lineage), None)
 
     def statements(self, prefix: str) -> Mapping[str, bytes]:
@@ -89,7 +100,7 @@ class MemoryLedger:
 
     def clear(self) -> None:
         """See :class:`drd.ports.Ledger`."""
-        for known in (self._points, self._spans, self._clears):
+        for known in (self._points, self._spans, self._clears, self._needs):
             known.clear()
         self._objects.clear()
 
@@ -177,12 +188,31 @@ class SqliteLedger:
 
         self._either(write, lambda spare: spare.drop(tenant, lineage, seqs=gone, tables=dead))
 
+    def needs(self, tenant: bytes, lineage: bytes) -> bytes:
+        """See :class:`drd.ports.Ledger`. What is rotten is left out."""
+
+        def read() -> bytes:
+            rows = self._rows("needs", tenant, lineage)
+            return next((data for data, sha in rows if _sha256(data) == sha), b"")
+
+        return self._either(read, lambda spare: spare.needs(tenant, lineage))
+
+    def note_needs(self, tenant: bytes, lineage: bytes, data: bytes) -> None:
+        """See :class:`drd.ports.Ledger`."""
+        row = {"tenant": tenant, "lineage": lineage, "needs": data, "sha256": _sha256(data)}
+
+        def write() -> None:
+            with self._transaction() as db:
+                db.execute(self._sql["note_needs"], row)
+
+        self._either(write, lambda spare: spare.note_needs(tenant, lineage, data))
+
     def forget(self, tenant: bytes, lineage: bytes) -> None:
         """See :class:`drd.ports.Ledger`."""
 
         def write() -> None:
             with self._transaction() as db:
-                for name in ("points", "spans", "clears", "proof"):
+                for name in ("points", "spans", "clears", "proof", "needs"):
                     db.execute(self._sql[f"forget_{name}"], {"tenant": tenant, "lineage": lineage})
 
         self._either(write, lambda spare: spare.forget(tenant, lineage))
@@ -220,7 +250,7 @@ class SqliteLedger:
             db.execute("PRAGMA journal_mode = WAL")
             version = int(db.execute("PRAGMA user_version").fetchone()[0])
             _check_version(version)
-            if version == 0:
+            if version in OLDER:
                 for statement in statements("ledger.sql").values():
                     db.execute(statement)
                 db.execute(f"PRAGMA user_version = {LEDGER_VERSION}")
@@ -291,7 +321,7 @@ class SqliteLedger:
 
 
 def _check_version(version: int) -> None:
-    if version not in (0, LEDGER_VERSION):
+    if version not in (*OLDER, LEDGER_VERSION):
         raise sqlite3.DatabaseError("written by another version of drd")
 
 

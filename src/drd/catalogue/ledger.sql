@@ -49,6 +49,16 @@ CREATE TABLE IF NOT EXISTS proof (
     PRIMARY KEY (tenant, lineage)
 ) WITHOUT ROWID;
 
+-- name: needs
+-- What the last look for sparse packs remembered of a lineage, with its SHA-256.
+CREATE TABLE IF NOT EXISTS needs (
+    tenant   BLOB NOT NULL,
+    lineage  BLOB NOT NULL,
+    needs    BLOB NOT NULL,
+    sha256   BLOB NOT NULL,
+    PRIMARY KEY (tenant, lineage)
+) WITHOUT ROWID;
+
 -- name: journal
 CREATE TABLE IF NOT EXISTS journal (
     key     TEXT PRIMARY KEY,

@@ -12,6 +12,15 @@ SELECT table_id, clear, sha256 FROM reached WHERE tenant = :tenant AND lineage =
 -- name: proof
 SELECT sha256 FROM proof WHERE tenant = :tenant AND lineage = :lineage;
 
+-- name: needs
+SELECT needs, sha256 FROM needs WHERE tenant = :tenant AND lineage = :lineage;
+
+-- name: note_needs
+INSERT OR REPLACE INTO needs VALUES (:tenant, :lineage, :needs, :sha256);
+
+-- name: forget_needs
+DELETE FROM needs WHERE tenant = :tenant AND lineage = :lineage;
+
 -- name: note_point
 INSERT OR REPLACE INTO known VALUES
 (:tenant, :lineage, :seq, :sha256, :kind, :point_at, :committed_at, :trust);

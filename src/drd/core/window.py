@@ -59,6 +59,16 @@ class WindowMap:
         """Forget what is painted where *piece* has anything: it will be painted over in any case."""
         self.entries[ramps(piece.first.astype(np.int64), piece.count.astype(np.int64))] = UNTOUCHED
 
+    def left(self) -> tuple[FrameTable, npt.NDArray[np.int64]]:
+        """All frames that were painted, and how many blocks of each are not painted over."""
+        frames = FrameTable.join(self._frames)
+        if not len(frames):
+            return frames, np.zeros(0, np.int64)
+        seen = np.zeros(self._line, np.bool_)
+        seen[self.entries[self.entries >= _FIRST_LINE] - np.uint32(_FIRST_LINE)] = True
+        starts = frames.starts(self.geometry.block)
+        return frames, np.add.reduceat(seen, starts, dtype=np.int64)
+
     def piece(self, *, holes: bool) -> MapPiece:
         """What is painted, as one piece with only the frames that are still reached.
 

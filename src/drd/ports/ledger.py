@@ -1,4 +1,4 @@
-"""The socket of what deletion needs to know."""
+"""The socket of what deletion needs to know, and of what a look for sparse packs remembers."""
 
 from __future__ import annotations
 
@@ -46,6 +46,14 @@ class Ledger(Protocol):
         self, tenant: bytes, lineage: bytes, *, seqs: Iterable[int], tables: Iterable[bytes]
     ) -> None:
         """Forget what was deleted."""
+        ...
+
+    def needs(self, tenant: bytes, lineage: bytes) -> bytes:
+        """What the last look for sparse packs remembered (``core.needs.encode``); empty for nothing."""
+        ...
+
+    def note_needs(self, tenant: bytes, lineage: bytes, data: bytes) -> None:
+        """Remember it, in place of what was remembered before."""
         ...
 
     def forget(self, tenant: bytes, lineage: bytes) -> None:

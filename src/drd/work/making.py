@@ -29,7 +29,7 @@ from drd.work.lineagekeys import LineageKeys
 from drd.work.looking import Looker, View
 from drd.work.merging import Scribe
 from drd.work.pointmap import PointMap
-from drd.work.refilling import Account, Kept, Refill, plan
+from drd.work.refilling import Account, Kept, Memory, Refill, plan
 from drd.work.shelf import Shelf
 
 
@@ -151,16 +151,26 @@ class Making:
             return Refill(self.map)
         self.account = Account()
         budget = account.changed // SHARE + knobs.pack_size
+        scope, ledger = self.keys.scope, self.bench.catalogue.ledger
+        memory = Memory.of(ledger.needs(scope.tenant, scope.lineage), self._beat)
         try:
-            return plan(
-                self.map, fanout=knobs.fanout, budget=budget, kept=self._kept, beat=self._beat
+            found = plan(
+                self.map,
+                memory,
+                fanout=knobs.fanout,
+                budget=budget,
+                kept=lambda sparse: self._kept(memory, sparse),
             )
+            memory.forget_others()
         except (IntegrityError, StoreError) as error:
             self.under.warnings.append(f"no sparse pack is refilled this time: {error}")
             return Refill(self.map)
+        finally:  # also of a look that is stopped: the next one goes on from there
+            ledger.note_needs(scope.tenant, scope.lineage, memory.encoded())
+        return found
 
-    def _kept(self) -> Kept:
-        """What the oldest retained point needs.
+    def _kept(self, memory: Memory, sparse: frozenset[int]) -> Kept:
+        """What the oldest retained point needs of the *sparse* packs.
 
         Raises:
             IntegrityError, StoreError: it cannot be told.
@@ -168,7 +178,7 @@ class Making:
         scope = self.keys.scope
         clear = read_manifest(self.bench.repository, scope.lineage, self.draft.oldest()).clear
         oldest = PointMap.of(self.shelf, clear, IMAGE_GEOMETRY)
-        return Kept.by(oldest, clear.ordinal, self._beat)
+        return Kept.by(oldest, clear.ordinal, memory, sparse=sparse)
 
     def _beat(self) -> None:
         """A sign of life in the middle of something that takes long.

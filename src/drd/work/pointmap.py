@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from drd.core import merge
+from drd.core import merge, needs
 from drd.core.manifest import Clear, Reference
+from drd.core.needs import Needs
 from drd.core.sections import (
     ITEMS_PER_SECTION,
     Item,
@@ -47,19 +48,22 @@ class PointMap:
 
     def layers(self, what: What, number: int) -> Iterable[bytes]:
         """Sections that speak of one window, oldest first: the base, then the runs newer than it."""
+        for table in self.tables(what, number):
+            data = self.shelf.section(table, what, number)
+            if data is None:
+                raise IntegrityError("a table lacks its window", about=self.shelf.key(table))
+            yield data
+
+    def tables(self, what: What, number: int) -> Iterator[Reference]:
+        """The tables that :meth:`layers` are of."""
         base = merge.base_of(self.references, BASE_KIND[what], number)
         through = -1
         if base is not None:
-            data = self.shelf.section(base, what, number)
-            if data is None:
-                raise IntegrityError("a table lacks its window", about=self.shelf.key(base))
             through = base.through
-            yield data
+            yield base
         for run in self._runs:
-            if run.through > through:
-                data = self.shelf.section(run, what, number)
-                if data is not None:
-                    yield data
+            if run.through > through and self.shelf.open(run).has(what, number):
+                yield run
 
     def digests(self, window: int) -> npt.NDArray[np.uint64]:
         """Digest of each cell of *window*; 0 for zeros."""
@@ -70,13 +74,16 @@ class PointMap:
 
     def window(self, window: int) -> MapPiece:
         """Where the blocks of *window* lie; blocks not named restore to zeros."""
-        painted = WindowMap(self.geometry)
+        return self._painted(window).piece(holes=False)
+
+    def _painted(self, window: int) -> WindowMap:
         geometry = self.geometry
+        painted = WindowMap(geometry)
         for data in self.layers(What.MAP, window):
             painted.paint(
                 decode_map(data, block=geometry.block, window_blocks=geometry.window_blocks)
             )
-        return painted.piece(holes=False)
+        return painted
 
     def packs(self) -> frozenset[int]:
         """Ordinals of the packs that some block of the map lies in: fewer than its tables reach, which
@@ -87,28 +94,19 @@ class PointMap:
             found.update(self.window(window).frames.pack.tolist())
         return frozenset(found)
 
-    def painted_bytes(self, window: int) -> dict[int, int]:
-        """Stored bytes of each pack (by ordinal) that blocks of *window* lie in: of a frame of which only
-        some blocks are painted, that share.
-        """
-        piece, block = self.window(window), self.geometry.block
-        frames = piece.frames
-        if not len(frames):
-            return {}
-        data = ~piece.zero
-        order = np.argsort(piece.line[data], kind="stable")
-        line, count = piece.line[data][order], piece.count[data][order].astype(np.int64)
-        before = np.concatenate(([0], np.cumsum(count)))
-        whole = frames.plain.astype(np.int64) // block
-        edges = np.concatenate((frames.starts(block), [int(whole.sum())]))
-        place = np.searchsorted(line, edges, side="right") - 1
-        inside = np.minimum(count[place], edges - line[place])
-        painted = np.where(place >= 0, before[place] + inside, 0)
-        used = frames.stored.astype(np.int64) * np.diff(painted) // whole
-        packs, index = np.unique(frames.pack, return_inverse=True)
-        total = np.zeros(len(packs), np.int64)
-        np.add.at(total, index, used)
-        return dict(zip(packs.tolist(), total.tolist(), strict=True))
+    def needs_key(self, window: int) -> bytes:
+        """Under what the needs of *window* are remembered: it changes with the tables that speak of it."""
+        return needs.key(window, (one.table_id for one in self.tables(What.MAP, window)))
+
+    def needs(self, window: int) -> Needs:
+        """What *window* needs of packs: of a frame of which only some blocks are painted, that share."""
+        frames, blocks = self._painted(window).left()
+        share = frames.stored.astype(np.int64) * blocks
+        share = -(-share * self.geometry.block // np.maximum(frames.plain, 1).astype(np.int64))
+        some = blocks > 0
+        shard = merge.base_of(self.references, TableKind.SHARD, window)
+        listed = self.shelf.open(shard).head.reached if shard is not None else ()
+        return Needs.of(frames.pack[some], share[some], listed)
 
     def cells_in(self, window: int, packs: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
         """Which cells of *window* have blocks in one of *packs* (ordinals)."""

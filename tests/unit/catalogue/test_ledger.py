@@ -79,6 +79,18 @@ def test_a_span_never_becomes_narrower(ledger: Ledger) -> None:
     assert known(ledger) == ({}, [replace(SPANS[0], first=2, last=12)])
 
 
+def test_needs_take_the_place_of_those_before(ledger: Ledger) -> None:
+    assert ledger.needs(TENANT, LINEAGE) == b""
+    for data in (b"one", b"two"):
+        ledger.note_needs(TENANT, LINEAGE, data)
+    ledger.note_needs(TENANT, OTHER, b"other")
+    assert (ledger.needs(TENANT, LINEAGE), ledger.needs(TENANT, OTHER)) == (b"two", b"other")
+    ledger.forget(TENANT, LINEAGE)
+    assert (ledger.needs(TENANT, LINEAGE), ledger.needs(TENANT, OTHER)) == (b"", b"other")
+    ledger.clear()
+    assert ledger.needs(TENANT, OTHER) == b""
+
+
 def test_statements_are_found_by_their_folder(ledger: Ledger) -> None:
     objects = {"g/t/l/1": b"one", "g/t/l/10": b"ten", "g/t/m/1": b"other"}
     ledger.note_statements(objects)
@@ -146,6 +158,38 @@ def test_a_rotten_clear_part_is_left_out(noted: Path) -> None:
     again.close()
 
 
+def test_needs_outlive_the_process_and_rotten_ones_are_left_out(noted: Path) -> None:
+    made = SqliteLedger(noted)
+    made.note_needs(TENANT, LINEAGE, b"some")
+    made.close()
+    again = SqliteLedger(noted)
+    assert again.needs(TENANT, LINEAGE) == b"some"
+    again.close()
+    db = sqlite3.connect(noted)
+    db.execute("UPDATE needs SET needs = x'00'")
+    db.commit()
+    db.close()
+    rotten = SqliteLedger(noted)
+    assert rotten.needs(TENANT, LINEAGE) == b""
+    assert known(rotten) == ({one.seq: one for one in POINTS}, SPANS)
+    rotten.close()
+
+
+def test_the_file_of_version_1_is_carried_over(noted: Path) -> None:
+    """It has the same tables, but for the needs."""
+    db = sqlite3.connect(noted)
+    db.execute("DROP TABLE needs")
+    db.execute("PRAGMA user_version = 1")
+    db.close()
+    for before in (b"", b"some"):
+        again = SqliteLedger(noted)
+        assert known(again) == ({one.seq: one for one in POINTS}, SPANS)
+        assert again.statements("g/") == {"g/t/l/1": b"one"}
+        assert again.needs(TENANT, LINEAGE) == before
+        again.note_needs(TENANT, LINEAGE, b"some")
+        again.close()
+
+
 def garbage(path: Path) -> None:
     path.write_bytes(b"no database " * 1000)
 
@@ -178,6 +222,8 @@ def test_where_no_file_can_be_it_works_in_memory(tmp_path: Path) -> None:
     assert known(ledger)[0].keys() == {2, 3}
     ledger.forget(TENANT, LINEAGE)
     assert (known(ledger), ledger.clears(TENANT, LINEAGE)) == (({}, []), {})
+    ledger.note_needs(TENANT, LINEAGE, b"some")
+    assert ledger.needs(TENANT, LINEAGE) == b"some"
     assert ledger.statements("g/") == {"g/1": b"x"}
     ledger.clear()
     assert ledger.statements("g/") == {}
