@@ -10,6 +10,7 @@ from lab.server import Server
 
 INSTALL = "apt-get install radosgw"
 START_S = 60.0
+FIRST = "first-of-all"
 
 
 class Rgw:
@@ -46,3 +47,13 @@ class Rgw:
             made.touch()
         self.server.start()
         self.server.wait(self.s3.answers, timeout_s=START_S)
+        if not self.s3.has_bucket(FIRST):
+            self._make_pools()
+
+    def _make_pools(self) -> None:
+        """Have it make the pools of its index, its data and its uploads: it makes each when it is first
+        needed, and hangs for good when the cluster was frozen in the meantime.
+        """
+        self.s3.make_bucket(FIRST, versioned=False, lock=False)
+        self.s3.put(FIRST, "first", b"")
+        self.s3.request("POST", f"/{FIRST}/first", query={"uploads": ""})

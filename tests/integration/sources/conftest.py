@@ -17,6 +17,7 @@ from drd.model import Found
 from drd.sources.rbd import RbdSettings, RbdSource
 from drd.sources.rbd_snapshots import Listed, listed
 from lab.ceph import Ceph
+from lab.folder import Lab
 
 POOL = "drd-sources"
 NAMESPACE = "tenant-a"
@@ -132,6 +133,12 @@ def access_of(ceph: Ceph, **changes: Any) -> CephAccess:
     """Short waits: a lab answers at once, or is broken."""
     access = CephAccess(str(ceph.conf), osd_timeout_s=20.0, mon_timeout_s=10.0)
     return replace(access, mount_timeout_s=10.0, snapshot_timeout_s=30.0, **changes)
+
+
+@pytest.fixture(scope="session")
+def ceph(breakable: Lab) -> Ceph:
+    """Some tests here freeze it."""
+    return breakable.ceph
 
 
 @pytest.fixture(scope="session")
