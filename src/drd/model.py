@@ -350,6 +350,20 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Deed:
+    """What a run over many lineages (a verify, a prune) came to in one of them.
+
+    ``record`` has the run's number and kind, the lineage (hex) as its subject, and how it went there.
+    ``facts`` are numbers. Of a verify: ``level``, ``points`` that were looked at, ``findings``, ``covered``
+    (as in :class:`Proven`). Of a prune: ``points`` that are left, of those that were there how many became
+    ``doomed``, ``deleted``, ``spared``, and ``bytes_freed``.
+    """
+
+    record: RunRecord
+    facts: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Why *subject* is not tried before ``until``: it failed *failures* times in a row."""
 

@@ -29,6 +29,13 @@ def test_what_no_rule_keeps_is_doomed_and_deleted_by_itself(site: Site, tmp_path
         drd.wait_for("run_done", kind="prune")
         assert drd.stop() == 0
         assert not drd.said("run_failed")
+    prunes = [
+        one for one in site.run("logs", "disks/a.img").reply["runs"] if one["kind"] == "prune"
+    ]
+    (row,) = site.run("ls").reply["lineages"]
+    assert 0 < sum(one["deleted"] for one in prunes) <= row["seq"] - row["points"]
+    assert all(one["doomed"] or one["deleted"] for one in prunes), "none that did nothing"
+    assert {one["outcome"] for one in prunes} == {"done"}
     out = tmp_path / "again.img"
     assert site.run("restore", "disks/a.img", "--to", f"file:{out}").code == 0
     assert site.run("verify", "--all", "--level", "2").code == 0
@@ -82,6 +89,11 @@ def test_what_a_policy_wants_proven_is_proven_and_damage_is_seen_and_seen_to_be_
         pack.write_bytes(good)
         until(lambda: len(metric(site, PROVEN)) == 2, "a verify found nothing")
         assert drd.stop() == 0
+    runs = site.run("logs", first["image"]).reply["runs"]
+    proved = [one for one in runs if one["kind"] == "verify"]
+    assert {one["level"] for one in proved} == {2}
+    assert {(one["outcome"], one["findings"]) for one in proved} == {("done", 0), ("failed", 1)}
+    assert failed["hint"] in {one["hint"] for one in proved if one["findings"]}
 
 
 def test_a_daemon_that_is_told_not_to_proves_nothing(site: Site, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ config = {"config": Path(sys.argv[1]).read_text(), "path": sys.argv[1]}
 ears = {"report": lambda _: None, "stopping": bool, "moved": lambda *_: None}
 def work(kind, **job):
     with jobs.opened(config, **ears) as house:
-        return jobs.JOBS[kind](house, job)
+        return jobs.JOBS[kind](house, job, print)
 for image in work("discover", source=sys.argv[2])["images"]:
     job = dict(image, source=sys.argv[2], slot="", policy="gold")
     assert [work("backup", **job)["outcome"] for _ in range(2)] == ["done", "done"]

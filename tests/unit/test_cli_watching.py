@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from drd.cli.output import Reply
-from drd.cli.watching import LESS, drawn, widths
+from drd.cli.watching import LESS, REASON_LEAST, drawn, widths
 
 ROW = {
     "name": "vms/tenant-a/database-17",
@@ -56,6 +56,8 @@ def test_the_reason_goes_before_the_name_is_cut() -> None:
             assert set(wide) == set(MATTERS), room
         if room > 40:
             assert sum(wide.values()) + 2 * (len(wide) - 1) <= room
+        if room >= 92 + REASON_LEAST:
+            assert set(wide) == set(ROW), "a reason gives way before a column goes"
         dropped = [column not in wide for column in LESS]
         assert dropped == sorted(dropped, reverse=True), "in their order"
 

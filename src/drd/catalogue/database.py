@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 from drd.errors import ConfigError, NotFoundError
 
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = 7
 HEADER_BYTES: Final = 100
 """Every database has as many (SQLite database file format, 1.3)."""
 PATIENCE_S: Final = 30
@@ -178,7 +178,9 @@ class Database:
             return
         if version == 1:
             self.open.execute(self.sql["from_1"])
-        elif version in (2, 3, 4, 5):  # since then there are more tables, and one more column
+        elif version in range(
+            2, SCHEMA_VERSION
+        ):  # since then there are more tables, and one more column
             columns = {name for (name,) in self.open.execute(self.sql["columns_of_run"])}
             if columns and "hint" not in columns:
                 self.open.execute(self.sql["run_hint"])

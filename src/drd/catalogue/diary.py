@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -9,12 +10,16 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from drd.catalogue.database import DamagedCatalogueError, Database
-from drd.model import Image, Outcome, Pause, RunRecord
+from drd.model import Deed, Image, Outcome, Pause, RunRecord
 
 RUNS_OF_ONE: Final = 50
 """Runs that are kept of each subject and kind: two days of hourly points."""
 RUNS_IN_ALL: Final = 200_000
 """Runs that are kept at most, besides the last one of each subject: some 100 MiB."""
+DEEDS_OF_ONE: Final = 20
+"""Verifies, and prunes, that are kept of each lineage: three weeks of daily ones."""
+DEEDS_IN_ALL: Final = 200_000
+"""So many are kept at most, of all lineages: some 60 MiB."""
 TRIM_EVERY: Final = 256
 """All are trimmed once in so many runs: it reads over what stays for ever."""
 _T = TypeVar("_T")
@@ -22,6 +27,11 @@ _RUN: Final = tuple(field.name for field in fields(RunRecord))
 _SAID: Final = ("subject", "label", "message", "hint")
 _TIMES: Final = tuple(_RUN.index(name) for name in ("started_at", "slot", "ended_at"))
 _NAMES: Final = tuple(_RUN.index(name) for name in _SAID)
+_TRIMS: Final = {
+    "note_run": ("trim_all", RUNS_IN_ALL),
+    "note_deed": ("trim_all_deeds", DEEDS_IN_ALL),
+}
+"""What trims all after a statement, and how many it leaves."""
 _OUTCOME: Final = _RUN.index("outcome")
 
 
@@ -92,6 +102,18 @@ class SqliteDiary:
         asked = {"subject": _text(subject), "kind": kind, "limit": limit}
         return self._ask("runs_of" if subject else "runs", asked, _runs)
 
+    def note_deed(self, deed: Deed) -> None:
+        """See :class:`drd.ports.Diary`."""
+        row = _deed_row(deed)
+        trim = {"kind": row["kind"], "subject": row["subject"], "keep": DEEDS_OF_ONE}
+        self._change([("note_deed", row), ("trim_deeds", trim)], trim=True)
+
+    def deeds(self, *, lineage: str = "", run: str = "", limit: int = 100) -> Sequence[Deed]:
+        """See :class:`drd.ports.Diary`."""
+        asked = {"lineage": lineage, "run": run, "limit": limit}
+        name = "deeds_of" if lineage else "deeds_of_run"
+        return self._ask(name, asked, lambda rows: [_deed(row) for row in rows])
+
     def last_runs(self, kind: str) -> Mapping[str, RunRecord]:
         """See :class:`drd.ports.Diary`."""
         return {run.subject: run for run in self._ask("last_runs", {"kind": kind}, _runs)}
@@ -135,8 +157,9 @@ class SqliteDiary:
             with self._database.writing() as db:
                 for name, asked in steps:
                     number = db.execute(self._sql[name], asked).lastrowid or 0
-                    if trim and name == "note_run" and number % TRIM_EVERY == 0:
-                        db.execute(self._sql["trim_all"], {"keep": RUNS_IN_ALL})
+                    if trim and name in _TRIMS and number % TRIM_EVERY == 0:
+                        statement, keep = _TRIMS[name]
+                        db.execute(self._sql[statement], {"keep": keep})
 
         self._mending(take)
 
@@ -228,6 +251,39 @@ def _run(row: tuple[Any, ...]) -> RunRecord:
     if values[_OUTCOME] is not None:
         values[_OUTCOME] = Outcome(values[_OUTCOME])
     return RunRecord(*values)
+
+
+def _deed_row(deed: Deed) -> dict[str, object]:
+    row = _run_row(deed.record, latest=False)
+    for name in ("latest", "label", "source", "slot", "lineage"):
+        del row[name]
+    for name in ("bytes_read", "bytes_changed", "bytes_uploaded"):
+        del row[name]
+    return row | {"facts": json.dumps(dict(deed.facts))}
+
+
+def _deed(row: tuple[Any, ...]) -> Deed:
+    run, kind, subject, policy, started, ended, outcome, exit_code, code, message = row[:10]
+    hint, seq, seconds, facts = row[10:]
+    record = RunRecord(
+        run,
+        kind,
+        _string(subject),
+        "",
+        "",
+        policy,
+        datetime.fromisoformat(started),
+        ended_at=datetime.fromisoformat(ended),
+        outcome=Outcome(outcome),
+        exit_code=exit_code,
+        code=code,
+        message=_string(message),
+        hint=_string(hint),
+        seq=seq,
+        lineage=_string(subject),
+        seconds=seconds,
+    )
+    return Deed(record, json.loads(facts))
 
 
 def _pause_row(pause: Pause) -> dict[str, object]:

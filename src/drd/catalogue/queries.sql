@@ -229,6 +229,30 @@ SELECT run, kind, subject, label, source, policy, started_at, slot, ended_at, ou
        message, seq, lineage, bytes_read, bytes_changed, bytes_uploaded, seconds, hint
 FROM run WHERE outcome IS NULL ORDER BY number;
 
+-- name: note_deed
+INSERT INTO deed (run, kind, subject, policy, started_at, ended_at, outcome, exit_code, code, message,
+                  hint, seq, seconds, facts)
+VALUES (:run, :kind, :subject, :policy, :started_at, :ended_at, :outcome, :exit_code, :code, :message,
+        :hint, :seq, :seconds, :facts);
+
+-- name: deeds_of
+SELECT run, kind, subject, policy, started_at, ended_at, outcome, exit_code, code, message, hint, seq,
+       seconds, facts
+FROM deed WHERE subject = :lineage ORDER BY number DESC LIMIT :limit;
+
+-- name: deeds_of_run
+SELECT run, kind, subject, policy, started_at, ended_at, outcome, exit_code, code, message, hint, seq,
+       seconds, facts
+FROM deed WHERE run = :run ORDER BY number DESC LIMIT :limit;
+
+-- name: trim_deeds
+DELETE FROM deed WHERE kind = :kind AND subject = :subject
+AND number <= (SELECT number FROM deed WHERE kind = :kind AND subject = :subject
+               ORDER BY number DESC LIMIT 1 OFFSET :keep);
+
+-- name: trim_all_deeds
+DELETE FROM deed WHERE number <= (SELECT max(number) - :keep FROM deed);
+
 -- name: pauses
 SELECT subject, failures, until, code, message FROM pause;
 

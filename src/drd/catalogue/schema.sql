@@ -139,6 +139,32 @@ CREATE INDEX IF NOT EXISTS run_latest ON run (kind, subject) WHERE latest = 1;
 -- name: run_running
 CREATE INDEX IF NOT EXISTS run_running ON run (number) WHERE outcome IS NULL;
 
+-- name: deed
+-- What a verify or a prune did in one lineage (subject, hex). facts: JSON, numbers.
+CREATE TABLE IF NOT EXISTS deed (
+    number      INTEGER PRIMARY KEY,
+    run         TEXT NOT NULL,
+    kind        TEXT NOT NULL,
+    subject     TEXT NOT NULL,
+    policy      TEXT NOT NULL,
+    started_at  TEXT NOT NULL,
+    ended_at    TEXT NOT NULL,
+    outcome     TEXT NOT NULL,
+    exit_code   INTEGER NOT NULL,
+    code        TEXT NOT NULL,
+    message     TEXT NOT NULL,
+    hint        TEXT NOT NULL,
+    seq         INTEGER NOT NULL,
+    seconds     REAL NOT NULL,
+    facts       TEXT NOT NULL
+);
+
+-- name: deed_by_subject
+CREATE INDEX IF NOT EXISTS deed_by_subject ON deed (subject, kind, number);
+
+-- name: deed_by_run
+CREATE INDEX IF NOT EXISTS deed_by_run ON deed (run);
+
 -- name: pause
 CREATE TABLE IF NOT EXISTS pause (
     subject   TEXT PRIMARY KEY,

@@ -15,10 +15,10 @@ from drd.errors import DrdError, UsageError
 from drd.model import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from drd.model import Json, Outcome, Proven, RunRecord, Standing
+    from drd.model import Deed, Json, Outcome, Proven, RunRecord, Standing
     from drd.wiring import House
     from drd.wiring.standing import Survey
 
@@ -269,8 +269,8 @@ def _verified(results: Sequence[Proven], at: datetime) -> str:
 def logs(call: Call, name: str, limit: int) -> Reply:
     """Show the last runs of one image (or of a source) by the daemon: how they ended, and what to do.
 
-    Of an image: its backups; of a source: when its images were looked for. 'drctl status' has verifies.
-    All events are in the journal: journalctl -u drd.
+    Of an image: its backups, the verifies that looked at it, the prunes that did something of it; of a
+    source: when its images were looked for. All events are in the journal: journalctl -u drd.
     """
     from drd.wiring.standing import runs_of  # noqa: PLC0415
 
@@ -278,20 +278,36 @@ def logs(call: Call, name: str, limit: int) -> Reply:
     try:
         runs = runs_of(house, name, limit)
         reply = Reply(warnings=house.warnings)
-        reply.lists["runs"] = [_run_row(run) for run in runs]
-        reply.shown = [_run_line(run) for run in runs]
+        reply.lists["runs"] = [_run_row(one) for one in runs]
+        reply.shown = [_run_line(one) for one in runs]
         reply.colours = {"failed": "red", "stalled": "red", "crashed": "red", "done": "green"}
         if not runs:
             reply.text.append("the daemon has made no run of it yet")
-        newest = runs[0] if runs else None
-        if newest is not None and (hint := hint_of(newest)):
-            reply.text.append(f"what to do: {hint}")
+        newest: dict[str, RunRecord] = {}
+        for one in runs:
+            newest.setdefault(one.record.kind, one.record)
+        hints = dict.fromkeys(hint_of(run) for run in newest.values())
+        reply.text += [f"what to do: {hint}" for hint in hints if hint]
         return reply
     finally:
         house.close()
 
 
-def _run_row(run: RunRecord) -> Row:
+FACTS: Final = (
+    "level",
+    "points",
+    "findings",
+    "covered",
+    "doomed",
+    "deleted",
+    "spared",
+    "bytes_freed",
+)
+"""What rows of verifies and prunes tell, see :class:`drd.model.Deed`; of other rows it is null."""
+
+
+def _run_row(deed: Deed) -> Row:
+    run = deed.record
     return {
         "run": run.run,
         "kind": run.kind,
@@ -312,20 +328,35 @@ def _run_row(run: RunRecord) -> Row:
         "bytes_changed": run.bytes_changed,
         "bytes_uploaded": run.bytes_uploaded,
         "seconds": round(run.seconds, 3),
+        **{fact: deed.facts.get(fact) for fact in FACTS},
     }
 
 
-def _run_line(run: RunRecord) -> Row:
+def _run_line(deed: Deed) -> Row:
+    run = deed.record
+    moved = run.kind == "backup"
     return {
         "started": f"{run.started_at:%Y-%m-%d %H:%M:%S}Z",
         "run": run.kind,
         "state": run.outcome.value if run.outcome else "running",
         "seq": run.seq or None,
-        "read": size(run.bytes_read),
-        "uploaded": size(run.bytes_uploaded),
+        "read": size(run.bytes_read) if moved else None,
+        "uploaded": size(run.bytes_uploaded) if moved else None,
         "took": span(run.seconds) if run.outcome else "-",
-        "why": run.message,
+        "why": run.message or _done(deed.facts),
     }
+
+
+def _done(facts: Mapping[str, Json]) -> str:
+    """What a verify or a prune did in a lineage, in words."""
+    if "level" in facts:
+        found, points = facts.get("findings"), facts.get("points")
+        return f"level {facts['level']}: {found} findings in {points} points"
+    words = [f"{facts[one]} {one}" for one in ("doomed", "deleted", "spared") if facts.get(one)]
+    freed = facts.get("bytes_freed")
+    if isinstance(freed, int) and freed:
+        words.append(f"{size(freed)} freed")
+    return ", ".join(words)
 
 
 def hint_of(run: RunRecord) -> str:

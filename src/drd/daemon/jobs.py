@@ -29,7 +29,12 @@ from drd.ports import Moved, Report
 
 if TYPE_CHECKING:
     from drd.wiring import House
+    from drd.wiring.proving import Looked
     from drd.work.prune import Pruned
+
+
+Tell = Callable[[Mapping[str, Json]], None]
+"""Takes what a job did in one lineage of many, as ``daemon.running.deed_of`` reads it."""
 
 
 @contextmanager
@@ -48,8 +53,9 @@ def opened(
         house.close()
 
 
-def discover(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
+def discover(house: House, job: Mapping[str, Json], tell: Tell) -> dict[str, Json]:
     """What a source shows now, and what each image itself says of its policy."""
+    del tell
     source = house.source(text(job, "source"))
     found = list(source.discover())
     policies = house.policies(source, found)
@@ -76,13 +82,13 @@ def _told(error: DrdError) -> dict[str, Json]:
     }
 
 
-def learn(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
+def learn(house: House, job: Mapping[str, Json], tell: Tell) -> dict[str, Json]:
     """Make the catalogue know what the bucket holds: points, holds, and what was proven, by whomever."""
     from drd.work.history import learn_each  # noqa: PLC0415
     from drd.work.holds import learn_holds  # noqa: PLC0415
     from drd.work.results import learn_results  # noqa: PLC0415
 
-    del job
+    del job, tell
     repository, catalogue = house.repository(Role.BACKUP), house.catalogue()
     counts = learn_each(repository, catalogue, pool=house.readers())
     learn_holds(repository, catalogue, counts)
@@ -91,18 +97,25 @@ def learn(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
     return {"outcome": Outcome.DONE.value, "points": points, "tenant": tenant}
 
 
-def snapshots(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
+def snapshots(house: House, job: Mapping[str, Json], tell: Tell) -> dict[str, Json]:
     """How many of drd's snapshots on a source nobody needs: runs that died left them."""
+    del tell
     held = house.needs().of(house.source(text(job, "source")))
     orphans = sum(one.state == "orphan" for one in held)
     return {"outcome": Outcome.DONE.value, "orphans": orphans, "snapshots": len(held)}
 
 
-def verify(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
+def verify(house: House, job: Mapping[str, Json], tell: Tell) -> dict[str, Json]:
     """Prove what a policy wants proven of its lineages; what hinders one hinders no other."""
     from drd.wiring.proving import prove_policy  # noqa: PLC0415
 
-    proved = prove_policy(house, text(job, "policy"))
+    policy = text(job, "policy")
+
+    def tell_of(lineage: bytes, one: Looked, seconds: float) -> None:
+        deed = _deed(lineage, policy, one.facts, one.failure)
+        tell({**deed, "seq": one.seq, "seconds": seconds})
+
+    proved = prove_policy(house, policy, tell_of)
     failures = proved.failures
     told: dict[str, Json] = {}
     if failures:
@@ -119,8 +132,9 @@ def verify(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
     }
 
 
-def prune(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
+def prune(house: House, job: Mapping[str, Json], tell: Tell) -> dict[str, Json]:
     """Delete what no policy keeps; what stops one lineage stops no other."""
+    from drd.wiring.clock import now  # noqa: PLC0415
     from drd.wiring.pruning import Realm, make_pruner, prune_lineage  # noqa: PLC0415
     from drd.work import listing  # noqa: PLC0415
 
@@ -132,8 +146,11 @@ def prune(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
     realm, pruned, warnings = Realm(house), [], list(repository.warnings)
     for done, lineage in enumerate(lineages.values()):
         house.report(Progress(PRUNE, done, len(lineages)))
+        began = now()
         one, warning = prune_lineage(house, pruner, lineage, realm=realm)
         pruned.append(one)
+        if deed := _pruned_deed(one):
+            tell({**deed, "seconds": (now() - began).total_seconds()})
         warnings += [warning] if warning else []
     stopped = [one for one in pruned if one.stopped is not None and one.stopped.code != "busy"]
     return {
@@ -146,6 +163,34 @@ def prune(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
         "bytes_freed": sum(one.bytes_freed for one in pruned),
         "warnings": [*warnings, *(f"{one.name}: {one.stopped}" for one in stopped)],
         **(_of_stopped(stopped)),
+    }
+
+
+def _pruned_deed(one: Pruned) -> dict[str, Json]:
+    """What was done in one lineage, or stopped it; nothing is told where there was nothing to do."""
+    error = one.stopped if one.stopped is not None and one.stopped.code != "busy" else None
+    if error is None and not (one.doomed or one.deleted or one.spared or one.bytes_freed):
+        return {}
+    facts: dict[str, Json] = {
+        "points": one.points,
+        "doomed": len(one.doomed),
+        "deleted": len(one.deleted),
+        "spared": len(one.spared),
+        "bytes_freed": one.bytes_freed,
+    }
+    return _deed(one.lineage, one.policy, facts, error)
+
+
+def _deed(
+    lineage: bytes, policy: str, facts: Mapping[str, Json], error: DrdError | None
+) -> dict[str, Json]:
+    """A line about one lineage; *error* is what went wrong there."""
+    return {
+        "lineage": lineage.hex(),
+        "policy": policy,
+        "outcome": (Outcome.FAILED if error else Outcome.DONE).value,
+        "facts": dict(facts),
+        **(_told(error) if error else {}),
     }
 
 
@@ -162,11 +207,12 @@ def _of_stopped(stopped: Sequence[Pruned]) -> dict[str, Json]:
     }
 
 
-def backup(house: House, job: Mapping[str, Json]) -> dict[str, Json]:
+def backup(house: House, job: Mapping[str, Json], tell: Tell) -> dict[str, Json]:
     """One point of one image, unless another node has made it."""
     from drd.work.backup import backup as make_point  # noqa: PLC0415
     from drd.work.backup import backup_unless  # noqa: PLC0415
 
+    del tell
     source = house.source(text(job, "source"))
     found = Found(source.name, text(job, "label"), text(job, "identity"))
     slot = text(job, "slot")
@@ -202,7 +248,7 @@ def _point(made: BackupResult | PointInfo) -> dict[str, Json]:
     }
 
 
-JOBS: Final[Mapping[str, Callable[[House, Mapping[str, Json]], dict[str, Json]]]] = {
+JOBS: Final[Mapping[str, Callable[[House, Mapping[str, Json], Tell], dict[str, Json]]]] = {
     "discover": discover,
     "learn": learn,
     "snapshots": snapshots,

@@ -25,7 +25,7 @@ from drd.daemon.log import Log
 from drd.daemon.notify import Notifier
 from drd.daemon.nursery import Workers
 from drd.daemon.restart import later, note_taken
-from drd.daemon.running import BACKUP, Running
+from drd.daemon.running import BACKUP, Running, deed_of
 from drd.daemon.shares import Shares
 from drd.daemon.telling import say_begin, say_change, say_end, say_unseen
 from drd.daemon.view import View
@@ -336,6 +336,9 @@ class Loop:
         one = self.running.get(line.run)
         if one is not None:
             one.hear(line.said, self._desk.timer())
+            if (deed := deed_of(one.record, line.said, self._desk.now())) is not None:
+                with self._blindly():
+                    self.board.diary.note_deed(deed)
 
     def _end(self, ended: Ended) -> None:
         """A worker is no more: what it did is known now, whatever became of it."""

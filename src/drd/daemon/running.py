@@ -10,7 +10,7 @@ from typing import Final
 from drd.core.lines import number, text
 from drd.core.names import is_id
 from drd.daemon.nursery import UNBORN
-from drd.model import Head, Json, Outcome, RunRecord
+from drd.model import Deed, Head, Json, Outcome, RunRecord
 
 BACKUP: Final = "backup"
 """The kind of a run that makes a point."""
@@ -19,6 +19,10 @@ BUSY_AGAIN_S: Final = 15.0
 
 KEPT_TEXT: Final = 2000
 """Characters of a message that are kept."""
+DEED: Final = "deed"
+"""What a line is that tells what a run did in one lineage of many."""
+_LONGEST_S: Final = 1e9
+"""More seconds no run takes."""
 _OUTCOMES: Final = frozenset(one.value for one in Outcome)
 
 
@@ -42,9 +46,8 @@ class Running:
             self.result = said
             self.moved_at = at
             return
-        if (
-            text(said, "is") == "moved"
-        ):  # a pack can take longer than the limit where the line is slow
+        # A pack can take longer than the limit where the line is slow.
+        if text(said, "is") in ("moved", DEED):
             self.moved_at = at
             return
         place = (text(said, "stage"), number(said, "done"))
@@ -135,6 +138,34 @@ class Running:
             points=1,
             oldest_at=at,
         )
+
+
+def deed_of(run: RunRecord, said: Mapping[str, Json], now: datetime) -> Deed | None:
+    """What *run* tells that it did in one lineage; None where *said* is no such line."""
+    lineage, outcome = text(said, "lineage"), text(said, "outcome")
+    if text(said, "is") != DEED or not is_id(lineage) or outcome not in _OUTCOMES:
+        return None
+    facts, seconds = said.get("facts"), said.get("seconds")
+    took = float(seconds) if isinstance(seconds, int | float) and 0 <= seconds < _LONGEST_S else 0.0
+    record = RunRecord(
+        run=run.run,
+        kind=run.kind,
+        subject=lineage,
+        label="",
+        source="",
+        policy=text(said, "policy"),
+        started_at=max(run.started_at, now - timedelta(seconds=took)),
+        ended_at=now,
+        outcome=Outcome(outcome),
+        exit_code=number(said, "exit"),
+        code=text(said, "code"),
+        message=text(said, "message")[:KEPT_TEXT],
+        hint=text(said, "hint")[:KEPT_TEXT],
+        seq=number(said, "seq"),
+        lineage=lineage,
+        seconds=took,
+    )
+    return Deed(record, facts if isinstance(facts, dict) else {})
 
 
 def _death(status: int) -> str:

@@ -28,6 +28,7 @@ from drd.core.lines import MAX_LINE, decode, encode, text
 from drd.core.pacing import NO_LIMIT, Limit, limit_of
 from drd.daemon import jobs
 from drd.daemon.nursery import MESSAGE, UNBORN
+from drd.daemon.running import DEED
 from drd.errors import BusyError, DrdError, StoppedError
 from drd.model import Json, Outcome, Progress
 from drd.wiring.warm import warm
@@ -183,6 +184,10 @@ class Voice:
             self._out.write(encode(said))
             self._out.flush()
 
+    def deed(self, said: Mapping[str, Json]) -> None:
+        """What the job did in one lineage of many."""
+        self.say({**said, "is": DEED})
+
     def report(self, progress: Progress) -> None:
         """Progress, twice a second at most: it is what the daemon's patience hangs on."""
         now = time.monotonic()
@@ -243,7 +248,7 @@ def _result(
             warnings = house.warnings
             orders.limits_go_to(house.gates.limit)
             try:
-                result = work(house, job)
+                result = work(house, job, voice.deed)
             finally:
                 warnings = house.warnings
     except DrdError as error:

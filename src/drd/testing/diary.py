@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from drd.model import Image, Pause, RunRecord
+from drd.model import Deed, Image, Pause, RunRecord
 
 
 class MemoryDiary:
@@ -16,6 +16,7 @@ class MemoryDiary:
         self._images: dict[str, Image] = {}
         self._runs: dict[str, RunRecord] = {}
         self._pauses: dict[str, Pause] = {}
+        self._deeds: list[Deed] = []
         self._tick: datetime | None = None
 
     def images(self) -> Sequence[Image]:
@@ -53,6 +54,16 @@ class MemoryDiary:
             if subject in ("", run.subject) and kind in ("", run.kind)
         ]
         return chosen[:limit]
+
+    def note_deed(self, deed: Deed) -> None:
+        """See :class:`drd.ports.Diary`."""
+        self._deeds.insert(0, deed)
+
+    def deeds(self, *, lineage: str = "", run: str = "", limit: int = 100) -> Sequence[Deed]:
+        """See :class:`drd.ports.Diary`."""
+        return [
+            one for one in self._deeds if lineage == one.record.subject or run == one.record.run
+        ][:limit]
 
     def last_runs(self, kind: str) -> Mapping[str, RunRecord]:
         """See :class:`drd.ports.Diary`."""

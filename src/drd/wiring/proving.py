@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from drd.core.selectors import Selector
 from drd.errors import (
@@ -16,7 +16,7 @@ from drd.errors import (
     StoppedError,
     TransientStoreError,
 )
-from drd.model import PointInfo, Role
+from drd.model import Json, PointInfo, Role
 from drd.wiring.clock import now
 from drd.wiring.person import caller
 from drd.wiring.pruning import policy_of
@@ -30,7 +30,7 @@ from drd.work.rotating import Rotation, Turned, look_at_each, verify_turn
 from drd.work.verify import Eyes, Proof, Round
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from drd.config.policies import VerifyPlan
     from drd.ports import Catalogue
@@ -47,6 +47,21 @@ NOT_HERE: Final = (
     "this host's keys cannot prove that: where the verify role has a host or a unit of its own, write "
     "verify = false below [daemon] here"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What came of one lineage: the newest point that was looked at (0: none), ``facts`` as
+    :class:`drd.model.Deed` has them of a verify, and the first of what was wrong.
+    """
+
+    seq: int
+    facts: Mapping[str, Json]
+    failure: DrdError | None = None
+
+
+Tell: TypeAlias = "Callable[[bytes, Looked, float], None]"
+"""Hears what came of a lineage (its id), and how many seconds that took."""
 
 
 @dataclass(slots=True)
@@ -66,8 +81,9 @@ class Proved:
         return [*self.damage, *self.others]
 
 
-def prove_policy(house: House, name: str) -> Proved:
-    """Prove every lineage of the policy *name* whose last result is not too young (see ``_Watch.is_done``).
+def prove_policy(house: House, name: str, tell: Tell) -> Proved:
+    """Prove every lineage of the policy *name* whose last result is not too young (see ``_Watch.is_done``);
+    *tell* hears of each that was looked at what came of it.
 
     Raises:
         NotFoundError: the configuration has no such policy, or it wants nothing proven.
@@ -84,7 +100,12 @@ def prove_policy(house: House, name: str) -> Proved:
     points = listing.known_points(repository, house.known_here(), pool=eyes.transfers)
     watch = _Watch(house, repository, eyes=eyes, plan=policy.verify)
     for lineage in listing.by_lineage(points).values():
-        if policy_of(config, lineage) == name and not watch.prove(lineage):
+        if policy_of(config, lineage) != name:
+            continue
+        began, goes_on = now(), watch.prove(lineage)
+        if looked := watch.deed():
+            tell(lineage[-1].lineage, looked, (now() - began).total_seconds())
+        if not goes_on:
             break
     return watch.proved
 
@@ -101,6 +122,8 @@ class _Watch:
         plan: VerifyPlan,
     ) -> None:
         self.proved = Proved()
+        self._told = 0, 0  # failures that deeds told of
+        self._turned: Turned | None = None
         self._repository = repository
         self._catalogue: Catalogue = house.known_here()
         self._eyes = eyes
@@ -134,6 +157,20 @@ class _Watch:
             self.proved.others.append(error)
             return not isinstance(error, TransientStoreError)
         return True
+
+    def deed(self) -> Looked | None:
+        """What came of the lineage that was proven last; None where it was not looked at."""
+        proved, turned = self.proved, self._turned
+        failures = [*proved.damage[self._told[0] :], *proved.others[self._told[1] :]]
+        self._told, self._turned = (len(proved.damage), len(proved.others)), None
+        failure = failures[0] if failures else None
+        if turned is not None:
+            seq = max(point.seq for point, _ in turned.proofs)
+            result, points = turned.result, len(turned.proofs)
+            facts: dict[str, Json] = {"level": result.level, "points": points}
+            facts |= {"findings": result.findings, "covered": result.covered}
+            return Looked(seq, facts, failure)
+        return Looked(0, {"level": self._plan.level}, failure) if failure else None
 
     def is_done(self, lineage: bytes, at: datetime) -> bool:
         """Whether the last such result is younger than half of ``every``: another node's, or that of a run
@@ -181,7 +218,7 @@ class _Watch:
         note_damage(self._catalogue, tenant, turned.proofs, now=at)
         if turned.written is not None:
             self._catalogue.note_proven(tenant, [proven(lineage, turned.result)])
-        proved = self.proved
+        proved, self._turned = self.proved, turned
         proved.lineages += 1
         proved.points += len(turned.proofs)
         proved.findings += turned.result.findings

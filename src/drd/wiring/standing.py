@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -13,7 +13,7 @@ from drd.core import schedule, standing
 from drd.core.schedule import Rhythm, Rules, Wanted
 from drd.core.standing import Aim, Known
 from drd.errors import NotFoundError
-from drd.model import Head, Image, Pause, RunRecord, Standing
+from drd.model import Deed, Head, Image, Outcome, Pause, RunRecord, Standing
 from drd.ports import Catalogue, Diary
 from drd.wiring import House
 from drd.wiring.asking import is_deserted
@@ -168,10 +168,13 @@ def _next_runs(
 
 
 # ── the runs of one thing ───────────────────────────────────────────────────────────────────────
-def runs_of(house: House, name: str, limit: int) -> list[RunRecord]:
-    """The newest *limit* runs of what is called *name*: an image (by label, identity, or the label that
-    it had before), a lineage (by id), or a source: what is written down under it. A verify of the daemon
-    is written down under its policy, and a prune under the bucket: they are not among them.
+def runs_of(house: House, name: str, limit: int) -> list[Deed]:
+    """The newest *limit* runs that concern what is called *name*: an image (by label, identity, or the
+    label that it had before), a lineage (by id), or a source.
+
+    Of verifies and prunes those that did something in its lineages, and those that failed before they
+    did anything anywhere, or were on their way: a verify of its policy, and a prune. Facts are there of
+    the former alone.
 
     Raises:
         NotFoundError: nothing is called that, or nothing is known here.
@@ -180,19 +183,43 @@ def runs_of(house: House, name: str, limit: int) -> list[RunRecord]:
     catalogue, diary = house.knowledge()
     tenant = house.tenant()
     heads = catalogue.heads(tenant) if tenant else ()
-    subjects = _subjects(name, diary.images(), heads)
+    images = diary.images()
+    subjects = _subjects(name, images, heads)
+    policies = {one.policy for one in images if one.identity in subjects and one.policy}
     if name in house.need_config().source:
         subjects.append(name)
     if not subjects:
-        labels = {image.label for image in diary.images()} | {head.name for head in heads}
+        labels = {image.label for image in images} | {head.name for head in heads}
         raise _no_such(name, sorted(labels))
-    found = [
-        (run, place)
-        for subject in dict.fromkeys(subjects)
-        for place, run in enumerate(diary.runs(subject=subject, limit=limit))
-    ]
-    found.sort(key=lambda one: (one[0].started_at, -one[1]), reverse=True)
-    return [run for run, _ in found[:limit]]
+    lists: list[Sequence[Deed]] = []
+    for subject in dict.fromkeys(subjects):
+        lists.append([Deed(run, {}) for run in diary.runs(subject=subject, limit=limit)])
+        lists.append(
+            [_named(deed, images, heads) for deed in diary.deeds(lineage=subject, limit=limit)]
+        )
+    reached = {deed.record.run for deeds in lists for deed in deeds}
+    for kind, subject in [*(("verify", one) for one in policies), *([PRUNE] if policies else [])]:
+        runs = diary.runs(kind=kind, subject=subject, limit=limit)
+        lists.append([Deed(run, {}) for run in runs if _missed(diary, run, reached)])
+    found = [(deed, place) for deeds in lists for place, deed in enumerate(deeds)]
+    found.sort(key=lambda one: (one[0].record.started_at, -one[1]), reverse=True)
+    return [deed for deed, _ in found[:limit]]
+
+
+def _named(deed: Deed, images: Sequence[Image], heads: Sequence[Head]) -> Deed:
+    """With the name of the image, and its source, as they are now: it is noted without them."""
+    head = next((one for one in heads if one.lineage.hex() == deed.record.lineage), None)
+    if head is None:
+        return deed
+    source = next((one.source for one in images if one.identity == head.identity), "")
+    return replace(deed, record=replace(deed.record, label=head.name, source=source))
+
+
+def _missed(diary: Diary, run: RunRecord, reached: Container[str]) -> bool:
+    """Whether *run* failed, and did so before it came to an image that it has not *reached*."""
+    if run.outcome is None or not run.outcome.is_failure or run.run in reached:
+        return False
+    return run.outcome is not Outcome.FAILED or not diary.deeds(run=run.run, limit=1)
 
 
 def _subjects(name: str, images: Sequence[Image], heads: Sequence[Head]) -> list[str]:

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from drd.catalogue.catalogue import SqliteCatalogue
 from drd.catalogue.database import UNPROVEN, DamagedCatalogueError
 from drd.catalogue.diary import SqliteDiary
 from drd.errors import ConfigError, NotFoundError
-from drd.model import Image, Outcome, Pause, PointInfo, RunRecord
+from drd.model import Deed, Image, Json, Outcome, Pause, PointInfo, RunRecord
 from drd.ports import Diary
 from drd.testing.diary import MemoryDiary
 from drd.testing.fakes import START
@@ -56,6 +57,15 @@ def run(number: int, subject: str = "id a", **more: object) -> RunRecord:
 def ended(begun: RunRecord, outcome: Outcome = Outcome.DONE, **more: object) -> RunRecord:
     at = begun.started_at + timedelta(minutes=3)
     return replace(begun, ended_at=at, outcome=outcome, **more)  # type: ignore[arg-type] # as above
+
+
+def deed(number: int, lineage: str = "0a" * 16, **more: Any) -> Deed:
+    """What the verify of hour *number* did in a lineage."""
+    begun = RunRecord(
+        f"{number:016x}", "verify", lineage, "", "", "gold", START + number * HOUR, lineage=lineage
+    )
+    facts: dict[str, Json] = {"level": 2, "findings": 1, "covered": 0.5}
+    return Deed(ended(begun, **more), facts)
 
 
 # ── the contract ────────────────────────────────────────────────────────────────────────────────
@@ -178,14 +188,65 @@ def test_runs_are_bounded_and_the_last_of_each_stays(path: Path) -> None:
         assert running in diary.running()
 
 
-@pytest.mark.parametrize("name", ["runs_of", "last_runs", "running", "trim_subject"])
+def test_what_a_run_did_in_a_lineage_is_found_by_lineage_and_by_run(diary: Diary) -> None:
+    assert diary.deeds(lineage="0a" * 16) == diary.deeds(run="0" * 16) == []
+    odd = f"found at {ODD}"
+    first = deed(1, outcome=Outcome.FAILED, exit_code=11, code="damage", message=odd, hint=odd)
+    other, second = deed(1, "0b" * 16, seq=7, seconds=2.5), deed(2)
+    for one in (first, other, second):
+        diary.note_deed(one)
+    assert diary.deeds(lineage="0a" * 16) == [second, first]
+    assert diary.deeds(lineage="0a" * 16, limit=1) == [second]
+    assert diary.deeds(run=first.record.run) == [other, first]
+    assert diary.runs() == [], "they are no runs of their own"
+    assert diary.last_runs("verify") == {}
+
+
+def test_deeds_are_kept_so_many_of_each_lineage_and_so_many_in_all(path: Path) -> None:
+    with closing(on_file(path)) as diary:
+        prune = replace(deed(1).record, kind="prune")
+        diary.note_deed(Deed(prune, {}))
+        for number in range(diaries.DEEDS_OF_ONE + 5):
+            diary.note_deed(deed(number))
+            diary.note_deed(deed(number, "0b" * 16))
+        kept = diary.deeds(lineage="0a" * 16, limit=1000)
+        assert len(kept) == diaries.DEEDS_OF_ONE + 1, "those of another kind are not counted"
+        assert kept[0] == deed(diaries.DEEDS_OF_ONE + 4)
+        assert kept[-1].record == prune
+        db = diary._database.open
+        db.execute(
+            "UPDATE deed SET number = number + ? WHERE subject = ?",
+            (diaries.DEEDS_IN_ALL, "0b" * 16),
+        )
+        for number in range(diaries.TRIM_EVERY):
+            diary.note_deed(deed(number, f"{number:032x}"))
+        assert diary.deeds(lineage="0a" * 16) == []
+        assert len(diary.deeds(lineage="0b" * 16)) == diaries.DEEDS_OF_ONE
+
+
+PLANNED = (
+    "runs_of",
+    "last_runs",
+    "running",
+    "trim_subject",
+    "deeds_of",
+    "deeds_of_run",
+    "trim_deeds",
+)
+
+
+@pytest.mark.parametrize("name", PLANNED)
 def test_what_a_tick_asks_is_found_by_an_index(path: Path, name: str) -> None:
     with closing(on_file(path)) as diary:
-        asked = {"subject": "s", "kind": "k", "limit": 1, "keep": 1}
+        asked = {"subject": "s", "kind": "k", "limit": 1, "keep": 1, "lineage": "l", "run": "r"}
         query = f"EXPLAIN QUERY PLAN {diary._sql[name]}"
         plan = [row[3] for row in diary._database.open.execute(query, asked)]
     assert plan
-    assert all("INDEX" in step for step in plan if step.startswith(("SCAN", "SEARCH")))
+    assert all(
+        "INDEX" in step or "PRIMARY KEY" in step
+        for step in plan
+        if step.startswith(("SCAN", "SEARCH"))
+    )
 
 
 def test_a_damaged_file_is_begun_anew_and_told(path: Path) -> None:
@@ -261,6 +322,7 @@ def test_runs_of_a_file_that_kept_no_hints_are_carried_over(path: Path) -> None:
         old.end_run(ended(run(1), Outcome.FAILED, message="m", hint="h"), None)
         old.begin_run(run(2))
         old._database.open.execute("ALTER TABLE run DROP COLUMN hint")
+        old._database.open.execute("DROP TABLE deed")
         old._database.open.execute("PRAGMA user_version = 5")
     told: list[str] = []
     for _ in range(2):
@@ -269,6 +331,7 @@ def test_runs_of_a_file_that_kept_no_hints_are_carried_over(path: Path) -> None:
             assert diary.runs() == [begun, kept]
             assert diary.last_runs("backup") == {"id a": kept}
     with closing(on_file(path)) as diary:
+        diary.note_deed(deed(1))
         odd = ended(run(2), Outcome.FAILED, hint=f"look at {ODD}")
         diary.end_run(odd, None)
         assert diary.runs(limit=1) == [odd]

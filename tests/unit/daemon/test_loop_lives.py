@@ -14,9 +14,9 @@ from typing_extensions import override
 from drd.daemon.happenings import Ended, Line, Signalled
 from drd.daemon.loop import Loop
 from drd.errors import ConfigError
-from drd.model import Image, Json
+from drd.model import Image, Json, Outcome
 from drd.testing.diary import MemoryDiary
-from tests.unit.daemon.stage import BEGIN, Stage, fails
+from tests.unit.daemon.stage import BEGIN, CONFIG, Stage, fails
 
 HOUR = 3600.0
 
@@ -88,6 +88,67 @@ def test_a_worker_that_talks_nonsense_harms_nobody_else(result: dict[str, Json])
     (run,) = stage.diary.runs(subject="rbd:a")
     assert run.outcome is not None
     assert run.outcome.is_failure == (result["outcome"] != "busy")
+
+
+DEED: dict[str, Json] = {
+    "is": "deed",
+    "lineage": "0a" * 16,
+    "policy": "gold",
+    "outcome": "failed",
+    "exit": 11,
+    "code": "damage",
+    "message": "m",
+    "hint": "h",
+    "seq": 3,
+    "seconds": 5.0,
+    "facts": {"level": 2, "findings": 1},
+}
+VERIFIED = CONFIG.replace(
+    "[policy.silver]", 'verify = { level = 2, every = "1d" }\n[policy.silver]'
+)
+
+
+def verifies() -> tuple[Stage, str]:
+    """A stage on which a verify is under way, and its number."""
+    stage = Stage(VERIFIED).begun("a")
+    stage.ends(stage.under_way("snapshots")["vms"], outcome="done", orphans=0)
+    return stage, str(stage.under_way("verify")["verify"]["run"])
+
+
+def test_what_a_verify_did_in_a_lineage_is_noted_as_it_comes() -> None:
+    stage, run = verifies()
+    stage.at += timedelta(seconds=60)
+    stage.happens(Line(run, DEED))
+    (deed,) = stage.diary.deeds(lineage="0a" * 16)
+    assert (deed.record.run, deed.record.kind, deed.record.policy) == (run, "verify", "gold")
+    assert deed.record.outcome is Outcome.FAILED
+    assert (deed.record.code, deed.record.message, deed.record.hint) == ("damage", "m", "h")
+    assert (deed.record.seq, deed.record.ended_at) == (3, stage.at)
+    assert deed.record.started_at == stage.at - timedelta(seconds=5)
+    assert deed.facts == {"level": 2, "findings": 1}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"lineage": "x"}, {"outcome": "blue"}, {"lineage": 7}, {"outcome": None}],
+)
+def test_nonsense_about_a_lineage_is_not_noted(wrong: dict[str, Json]) -> None:
+    stage, run = verifies()
+    stage.happens(Line(run, {**DEED, **wrong}))
+    assert stage.diary.deeds(run=run) == []
+    for seconds in (-1, 1e300, "5", None):
+        stage.happens(Line(run, {**DEED, "seconds": seconds, "facts": [1]}))
+    assert [one.record.seconds for one in stage.diary.deeds(run=run)] == [0.0] * 4
+
+
+def test_a_run_that_tells_of_lineages_moves() -> None:
+    stage, run = verifies()
+    for _ in range(8):
+        stage.passes(300)
+        stage.happens(Line(run, DEED))
+    assert run not in stage.workers.killed
+    stage.passes(3600)
+    assert run in stage.workers.killed
 
 
 def test_a_clock_that_is_put_back_leaves_nobody_asleep() -> None:
