@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from drd.core.sheet import decode_sheet
+from drd.core.trust import (
+    TRUST,
+    decode_document,
+    document_to_sign,
+    encode_body,
+    encode_document,
+)
+from drd.model import Json
 from tests.e2e import drctl
 from tests.e2e.drctl import Answer
 from tests.e2e.site import Site, scatter
@@ -184,6 +195,57 @@ def test_an_image_that_no_policy_covers_has_to_be_given_one(site: Site) -> None:
     assert "--policy archive" in answer.error["hint"]
     site.configure(sources=plain.replace("[source.disks]", "[source.disk]"), extra=GOLD)
     assert "nearest is 'disk'" in site.run(*asked).error["hint"]
+
+
+def root_says(site: Site, *keys: Json) -> None:
+    """Another trust document, as no verb writes it yet: what the first says, and *keys* besides."""
+    private = decode_sheet(site.sheet.read_text()).root_private
+    assert private is not None
+    root = Ed25519PrivateKey.from_private_bytes(private)
+    body = decode_document((site.repository / "trust" / "1").read_bytes(), TRUST).body
+    assert isinstance(body["keys"], list)
+    text = encode_body(dict(body) | {"n": 2, "keys": [*body["keys"], *keys]})
+    public, signature = (
+        root.public_key().public_bytes_raw(),
+        root.sign(document_to_sign(TRUST, text)),
+    )
+    (site.repository / "trust" / "2").write_bytes(encode_document(TRUST, text, public, signature))
+
+
+def test_the_last_good_point_of_a_revoked_key_says_why_it_stays(site: Site) -> None:
+    rules = GOLD.replace("hourly = 2, daily = -1", "last = 1").replace("= 2", "= 1")
+    site.configure(sources=site.sources + 'policy = "gold"\n', extra=rules)
+    path = site.image()
+    made = []
+    for _ in range(3):
+        made += site.backup()
+        scatter(path, 1)
+    (manifest,) = (site.repository / "m").glob(f"*/*/{9999999999 - 1:010}")
+    good: Json = {
+        "lineage": made[0]["lineage"],
+        "seq": 1,
+        "sha256": sha256(manifest.read_bytes()).hexdigest(),
+    }
+    when = "2026-01-01T00:00:00Z"
+    thief: Json = {
+        "key": "00" * 32,
+        "roles": ["host"],
+        "tenants": [],
+        "revoked_at": when,
+        "revoked": [good],
+    }
+    root_says(site, thief)
+    why = "trust names it as the last good point of a revoked key"
+    answer = site.run("policy", "preview", "disks/a.img", "--keep", "last=1")
+    assert answer.code == 0, answer.text
+    assert [(one["keep"], one["reasons"][0]) for one in answer.reply["decisions"]] == [
+        (True, why),
+        (False, "no rule keeps it"),
+        (True, "newest"),
+    ]
+    told = site.told("prune", "--dry-run", "disks/a.img").text
+    (line,) = [one for one in told.splitlines() if one.startswith("disks/a.img@1 ")]
+    assert line.endswith(f"keep: {why}"), told
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,7 @@ def _points(house: House, name: str, reply: Reply) -> list[PointInfo]:
 def _of_points(house: House, points: list[PointInfo], asked: _Asked) -> Sequence[Decision]:
     """Decisions on full *points* of an image; partial ones are no recovery points."""
     from drd.core import retention  # noqa: PLC0415
+    from drd.core.trust import last_good  # noqa: PLC0415
     from drd.model import Role  # noqa: PLC0415
     from drd.wiring.clock import now  # noqa: PLC0415
     from drd.work import listing  # noqa: PLC0415
@@ -187,11 +188,12 @@ def _of_points(house: House, points: list[PointInfo], asked: _Asked) -> Sequence
 
     keep, zone, moment = asked
     points = listing.full_points(points)
-    held = frozenset[int]()
+    held = good = frozenset[int]()
     if points:
-        repository = house.repository(Role.BACKUP)
-        held = holds_of(repository, None, points[0].lineage, now=now()).seqs
-    return retention.decide_points(points, keep, moment, zone=zone, held=held)
+        repository, lineage = house.repository(Role.BACKUP), points[0].lineage
+        held = holds_of(repository, None, lineage, now=now()).seqs
+        good = last_good(repository.trust, lineage)
+    return retention.decide_points(points, keep, moment, zone=zone, held=held, last_good=good)
 
 
 def _row(one: Decision) -> Row:

@@ -13,7 +13,9 @@ Rules:
    restic does since 0.16, so that a young repository keeps its beginning.
 5. The rules do not know of each other: a point is kept when one of them keeps it.
 6. The newest point is kept for ever, whatever the rules say.
-7. A held point is kept. It counts in the rules as if it were not held, so a hold costs no other point.
+7. A held point is kept, and one that trust names as the last good one of a revoked key (it vouches for
+   the lineage's keys: without it nobody could write the lineage any more). Such a point counts in the
+   rules as if it were neither, so keeping it costs no other point.
 8. ``minimum`` = n: when rules 1 to 6 keep fewer than n, the newest of the others fill up to n.
 9. Points in the future of ``now`` are kept, said to be, and count in no rule: a clock that is wrong
    must cost nothing.
@@ -45,6 +47,7 @@ MAX_COUNT: Final = 1_000_000
 ALL: Final = -1
 """A count without end (rule 3); restic writes ``unlimited`` or -1."""
 NO_RULES: Final = "the policy has no keep rules"
+LAST_GOOD: Final = "trust names it as the last good point of a revoked key"
 _COUNT: Final = re.compile(r"-1|[0-9]{1,7}")
 
 
@@ -164,8 +167,9 @@ def decide_points(
     *,
     zone: tzinfo = UTC,
     held: Collection[int] = (),
+    last_good: Collection[int] = (),
 ) -> list[Decision]:
-    """Decide on the points of one lineage by their times; *held* are numbers.
+    """Decide on the points of one lineage by their times; *held* and *last_good* (rule 7) are numbers.
 
     The one of the highest number is kept in any case, also when a clock that was put back has given
     it an earlier time than others have: what comes next derives from it.
@@ -179,6 +183,8 @@ def decide_points(
     found = []
     for point, decision in zip(ordered, decisions, strict=True):
         more = ["held"] if point.seq in held else []
+        if point.seq in last_good:
+            more.append(LAST_GOOD)
         if point.seq == last and not decision.keep:
             more.append("newest by number")
         if more and not decision.keep:

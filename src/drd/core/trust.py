@@ -303,6 +303,20 @@ def read_trust(document: Document, root: bytes) -> Trust:
     )
 
 
+def last_good(trust: Trust, lineage: bytes) -> frozenset[int]:
+    """Numbers of the points of *lineage* that trust names as the last good ones of revoked keys.
+
+    By number alone: all versions of a manifest are deleted together, and the one that trust means by its
+    hash can lie beneath another. What stands in a key that is not revoked means nothing (docs/format.md,
+    section 4).
+    """
+    return frozenset(
+        key.revoked[lineage][0]
+        for key in trust.keys.values()
+        if key.revoked_at is not None and lineage in key.revoked
+    )
+
+
 def may_sign(trust: Trust, signer: bytes, role: str, tenant: bytes) -> SigningKey:
     """The key *signer*, if trust lets it sign as *role* for *tenant*.
 

@@ -4,8 +4,9 @@ The story of one lineage, under its lease:
 
 1. *Survey* (:mod:`drd.work.survey`). Everything that decides is read; anything that is not as it must be
    stops deletion in this lineage, and others go on.
-2. *Decide*, by the keep rules and the holds. The newest point, held ones, unfinished runs and
-   ``min_points`` stay whatever the rules say; without rules all stays.
+2. *Decide*, by the keep rules and the holds. The newest point, held ones, those that trust names as the
+   last good ones of revoked keys, unfinished runs and ``min_points`` stay whatever the rules say; without
+   rules all stays.
 3. *Spare.* A doomed point that is kept by now is a recovery point again, if nothing of it was deleted.
 4. *Sweep* (:mod:`drd.work.sweep`), the second phase: each doomed list whose grace is over, oldest first.
    A list that cannot be swept yet keeps those after it waiting: what they name stays restorable until then.
@@ -19,7 +20,7 @@ Nothing that a backup under way needs is ever on a list: its map derives from a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
@@ -177,8 +178,14 @@ class _Pass:
                 if one.kind is PointKind.FULL and one.seq not in lost
             ]
             decisions = retention.decide_points(
-                there, rules.keep, self._now, zone=rules.zone, held=survey.held
+                there,
+                rules.keep,
+                self._now,
+                zone=rules.zone,
+                held=survey.held,
+                last_good=survey.last_good,
             )
+            decisions += self._unfinished_last_good(lost)
             torn = {
                 one.seq
                 for one in decisions
@@ -190,6 +197,15 @@ class _Pass:
         gone = [survey.points[seq] for seq in sorted(lost)]
         decisions += [_begun(one) for one in gone]
         self._done.decisions = sorted(decisions, key=lambda one: (one.time, one.seq or 0))
+
+    def _unfinished_last_good(self, lost: Collection[int]) -> list[Decision]:
+        """Partial points that trust names: no rule asks about them, and they vouch as full ones do."""
+        named = [self._survey.points[seq] for seq in self._survey.last_good - set(lost)]
+        return [
+            Decision(one.point_at, keep=True, reasons=(retention.LAST_GOOD,), seq=one.seq)
+            for one in named
+            if one.kind is PointKind.PARTIAL
+        ]
 
     def _kept(self) -> frozenset[int]:
         return frozenset(one.seq for one in self._done.decisions if one.keep and one.seq)
@@ -323,6 +339,13 @@ class _Pass:
                     about=self._done.name,
                     hint=f"nothing more is deleted; 'drctl hold rm {self._done.name}@{seq}' lets it go",
                 )
+            if seq in survey.last_good:
+                raise RefusedError(
+                    f"trust names point {seq} as the last good one of a revoked key, and its deletion "
+                    "had begun before: it does not restore",
+                    about=self._done.name,
+                    hint="nothing more is deleted: its manifest vouches for the keys of this lineage",
+                )
             if seq in must_stay or seq in held:
                 raise RefusedError(
                     f"point {seq} is doomed, and must stay by now",
@@ -352,7 +375,8 @@ class _Pass:
     def _doom(self) -> None:
         survey, done = self._survey, self._done
         already = survey.journal.doomed().keys()
-        stay = self._kept() | survey.held | survey.unfinished() | {survey.newest_full}
+        stay = self._kept() | survey.held | survey.last_good | survey.unfinished()
+        stay |= {survey.newest_full}
         condemned = survey.points.keys() - stay - already
         if not condemned:
             return

@@ -24,6 +24,7 @@ from datetime import datetime
 from drd.core import liveness, names
 from drd.core.journal import Journal, Named
 from drd.core.manifest import Clear, Manifest
+from drd.core.trust import last_good
 from drd.errors import IntegrityError, ObjectMissingError, RefusedError
 from drd.model import KnownPoint, PointKind, TableSpan
 from drd.pipeline.ordered import ordered
@@ -46,7 +47,8 @@ class Survey:
     """What is known of one lineage now; ``points`` and ``spans`` shrink as deletion goes on.
 
     ``broken`` are numbers of doomed points whose manifests cannot be read any more. ``held`` are
-    numbers of points.
+    numbers of points; so are ``last_good``, those that trust names as the last good ones of revoked keys
+    and that are there.
     """
 
     keys: LineageKeys
@@ -55,6 +57,7 @@ class Survey:
     broken: frozenset[int]
     journal: Journal
     held: frozenset[int]
+    last_good: frozenset[int]
     newest: Clear
     clears: ClearParts
 
@@ -134,6 +137,7 @@ def survey(
         broken=learnt.broken,
         journal=heard.journal,
         held=held_now(repository, lineage, now()),
+        last_good=last_good(repository.trust, lineage) & points.keys(),
         newest=newest.clear,
         clears=ClearParts(keys, catalogue.ledger, pool),
     )

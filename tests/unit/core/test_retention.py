@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drd.core.retention import (
+    LAST_GOOD,
     MAX_COUNT,
     Decision,
     Keep,
@@ -235,6 +236,23 @@ def test_points_are_decided_on_by_their_times_and_held_by_their_numbers() -> Non
     ]
     assert decisions[0].reasons == ("held",)
     assert decide_points([], Keep(daily=2), NOW) == []
+
+
+def test_the_last_good_point_of_a_revoked_key_stays_and_costs_no_other() -> None:
+    points = [info(seq, at(f"2026-11-{17 + seq}")) for seq in (1, 2, 3, 4)]
+    decisions = decide_points(points, Keep(daily=2), NOW, held={2}, last_good={1, 2, 4, 9})
+    assert [(one.seq, one.keep) for one in decisions] == [
+        (1, True),
+        (2, True),
+        (3, True),
+        (4, True),
+    ]
+    assert decisions[0].reasons == (LAST_GOOD,)
+    assert decisions[1].reasons == ("held", LAST_GOOD)
+    assert decisions[3].reasons[:2] == (LAST_GOOD, "newest")
+    points = [*points, info(5, at("2026-11-21T12:00"))]
+    decisions = decide_points(points, Keep(minimum=2), NOW, last_good={1})
+    assert [one.seq for one in decisions if one.keep] == [1, 4, 5]
 
 
 def test_the_highest_number_is_kept_also_when_its_clock_was_behind() -> None:

@@ -16,6 +16,7 @@ from drd.core.trust import (
     decode_document,
     document_to_sign,
     encode_document,
+    last_good,
     may_sign,
     read_format,
     read_trust,
@@ -160,6 +161,23 @@ def test_trust_is_understood() -> None:
     assert (key.not_before, key.not_after, key.revoked_at) == (when, None, when)
     assert key.revoked == {bytes(16): (3, bytes(32))}
     assert read_trust(trust_with(recovery="00ff"), ROOT).recovery == b"\x00\xff"
+
+
+def test_the_last_good_points_are_those_of_revoked_keys_in_that_lineage() -> None:
+    moment = "2026-01-02T03:04:05+00:00"
+    line = {"lineage": GOOD, "seq": 3, "sha256": bytes(32).hex()}
+    elsewhere = line | {"lineage": "01" * 16, "seq": 4}
+    entries = [
+        host_key(RING, revoked_at=moment, revoked=[line, elsewhere]),
+        host_key(RING, key="01" * 32, revoked_at=moment, revoked=[line | {"seq": 7}]),
+        host_key(RING, key="02" * 32, revoked_at=moment),
+        host_key(RING, key="03" * 32, revoked=[line | {"seq": 9}]),
+    ]
+    body = trust_body(RING, keys=entries)
+    known = read_trust(decode_document(root_document(RING, TRUST, body), TRUST), ROOT)
+    assert last_good(known, bytes(16)) == {3, 7}
+    assert last_good(known, b"\x01" * 16) == {4}
+    assert last_good(known, b"\x02" * 16) == frozenset()
 
 
 def test_trust_is_signed_by_the_root() -> None:
