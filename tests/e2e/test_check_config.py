@@ -106,6 +106,23 @@ def test_several_faults_are_told_at_once_and_warnings_with_them(planned: Site) -
     assert len(answer.reply["warnings"]) == 1
 
 
+def test_unknown_keys_are_told_at_once_wherever_they_stand(planned: Site) -> None:
+    text = planned.config.read_text().replace('rpo = "2h"', 'rpo = "2h"\nkeep = { dayly = 1 }')
+    text = text.replace("[repository]", "[repository]\nlru = 1")
+    planned.config.write_text(f"sate_dir = 1\n{text}[deamon]\nworkers = 2\n")
+    answer = planned.run("check-config")
+    assert answer.code == 2
+    told = [(row["key"], row["line"], row["message"].split("'")[1]) for row in findings(answer)]
+    assert told == [
+        ("sate_dir", 1, "state_dir"),
+        ("repository.lru", line_of(planned, "lru"), "url"),
+        ("policy.gold.keep.dayly", line_of(planned, "dayly"), "daily"),
+        ("deamon", line_of(planned, "[deamon]"), "daemon"),
+    ]
+    assert all("known here: " in row["hint"] for row in findings(answer))
+    assert len(answer.reply["errors"]) == 4
+
+
 def test_warnings_are_0(planned: Site) -> None:
     planned.config.write_text(planned.config.read_text() + "[daemon]\nworkers = 1\n")
     answer = planned.run("check-config")

@@ -28,7 +28,7 @@ from tests.e2e.known import (
 from tests.e2e.site import Site
 
 PLUGIN = re.compile(r"DRD (OK|WARNING|CRITICAL|UNKNOWN) - [^|]+( \| [^|]+)?")
-NUMBER = re.compile(r"[a-z_]+=\d+s?(;\d*){0,4}")
+NUMBER = re.compile(r"[a-z_]+=(\d+s?|U)(;\d*){0,4}")
 
 
 @pytest.fixture
@@ -309,12 +309,43 @@ def test_an_overdue_verify_is_a_warning(site: Site) -> None:
         tenant = house.tenant()
         assert tenant
         (head,) = house.catalogue().heads(tenant)
+        house.catalogue().note_proven(tenant, [], whole=True)
     code, first = check(site)
     assert code == 1
     assert "1 verify overdue" in first
+    assert "verify_overdue=1;" in first
     with house_of(site) as house:
         house.catalogue().note_proven(tenant, [Proven(head.lineage, 2, 1, now(), ok=True)])
     assert check(site)[0] == 0
+
+
+def test_a_verify_is_not_called_overdue_before_the_results_were_learnt(site: Site) -> None:
+    """A catalogue that was lost knows the images again, and their points, before it knows the results."""
+    backed_up(site, "a")
+    with house_of(site) as house:
+        (image,) = house.diary().images()
+        house.diary().drop_images([image.identity])
+        house.diary().note_images([replace(image, policy="gold", first_seen=now() - 50 * HOUR)])
+    code, first = check(site)
+    assert code == 3
+    assert "1 verify unknown" in first
+    assert "verify_overdue=U;" in first
+    assert "overdue" not in first.partition(" | ")[0]
+    assert " unknown " in site.told("status").text
+    assert site.run("catalogue", "rebuild").code == 0
+    code, first = check(site)
+    assert code == 1
+    assert "1 verify overdue" in first
+    note(site, image_of(site, "c", policy=""))
+    with house_of(site) as house:
+        catalogue, tenant = house.catalogue(), house.tenant()
+        assert tenant
+        points = catalogue.points(tenant)
+        catalogue.clear()
+        catalogue.learn(points)
+    code, first = check(site)
+    assert code == 1, "what is wrong for sure counts more"
+    assert "1 unprotected (disks/c.img), 1 verify unknown" in first
 
 
 @pytest.mark.parametrize(

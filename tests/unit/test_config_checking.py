@@ -311,3 +311,33 @@ def test_all_unknown_keys_are_told_at_once() -> None:
         "daemon.drian",
     }
     assert [one.key for one in faults("a = 1\nb = 2\n" + GOOD)] == ["a", "b"]
+
+
+def test_no_unknown_key_hides_another_nor_what_else_is_wrong() -> None:
+    """At the top, in a table, in a table inside it; each with its line and the nearest right key."""
+    text = "state_dri = 1\n" + GOOD.replace("url =", "lru = 1\nurl =").replace(
+        'pool = "rbd"', "pol = 1\npool = 7"
+    ).replace(
+        "[policy.gold]", '[policy.gold]\nkep = 1\nkeep = { dayly = 1, last = "x" }\ndrill = "x"'
+    )
+    told = [(one.line, one.key, one.message.rpartition(" ")[2]) for one in faults(text)]
+    assert told[:4] == [
+        (1, "state_dri", "'state_dir'"),
+        (3, "repository.lru", "'url'"),
+        (9, "source.vms.pol", "'pool'"),
+        (10, "source.vms.pool", "string"),
+    ]
+    assert [(line, key) for line, key, _ in told[4:]] == [
+        (14, "policy.gold.kep"),
+        (15, "policy.gold.keep.dayly"),
+        (15, "policy.gold.keep.last"),
+        (16, "policy.gold.drill"),
+    ]
+
+
+def test_what_is_missing_because_it_is_misspelt_is_told_once() -> None:
+    assert only(GOOD.replace("url =", "lru =")).key == "repository.lru"
+    text = GOOD.replace('"file:///srv/drd"', '"s3://bucket"\n[repository.s4]\nregion = "x"')
+    assert only(text).key == "repository.s4"
+    told = faults("sauce = 1\n" + GOOD.replace("[keys]", "[kees]"))
+    assert [one.key for one in told] == ["sauce", "kees"]

@@ -135,16 +135,22 @@ class SqliteCatalogue:
             "damages", asked, lambda rows: {bytes(row[0]): _damage(row[1:]) for row in rows}
         )
 
-    def note_proven(self, tenant: bytes, results: Iterable[Proven]) -> None:
+    def note_proven(self, tenant: bytes, results: Iterable[Proven], *, whole: bool = False) -> None:
         """See :class:`drd.ports.Catalogue`."""
         rows = [_result_row(tenant, one) for one in results]
         with self._database.writing() as db:
             db.executemany(self._sql["note_proven"], rows)
+            if whole:
+                db.execute(self._sql["note_learnt"], {"tenant": tenant})
 
     def proven(self, tenant: bytes) -> Sequence[Proven]:
         """See :class:`drd.ports.Catalogue`."""
         asked = {"tenant": tenant}
         return self._rows("proven", asked, lambda rows: [_proven(row) for row in rows])
+
+    def knows_proven(self, tenant: bytes) -> bool:
+        """See :class:`drd.ports.Catalogue`."""
+        return self._rows("is_learnt", {"tenant": tenant}, lambda rows: bool(rows[0][0]))
 
     def note_holds(self, tenant: bytes, lineage: bytes, holds: Iterable[Hold]) -> None:
         """See :class:`drd.ports.Catalogue`."""
@@ -172,7 +178,7 @@ class SqliteCatalogue:
         self._ledger.clear()
         try:
             with self._database.writing() as db:
-                for table in ("points", "heads", "damage", "lost", "results", "holds"):
+                for table in ("points", "heads", "damage", "lost", "results", "learnt", "holds"):
                     db.execute(self._sql[f"clear_{table}"])
         except DamagedCatalogueError:
             self.begin_anew()

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 from drd.errors import ConfigError, NotFoundError
 
-SCHEMA_VERSION: Final = 7
+SCHEMA_VERSION: Final = 8
 HEADER_BYTES: Final = 100
 """Every database has as many (SQLite database file format, 1.3)."""
 PATIENCE_S: Final = 30
@@ -178,9 +178,7 @@ class Database:
             return
         if version == 1:
             self.open.execute(self.sql["from_1"])
-        elif version in range(
-            2, SCHEMA_VERSION
-        ):  # since then there are more tables, and one more column
+        elif 1 < version < SCHEMA_VERSION:  # since then there are more tables, and one more column
             columns = {name for (name,) in self.open.execute(self.sql["columns_of_run"])}
             if columns and "hint" not in columns:
                 self.open.execute(self.sql["run_hint"])
@@ -193,6 +191,7 @@ class Database:
         for statement in statements("schema.sql").values():
             self.open.execute(statement)
         self.open.execute(self.sql["all_heads"])
+        self.open.execute(self.sql["all_learnt"])
         self.open.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @property

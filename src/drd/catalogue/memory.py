@@ -17,6 +17,7 @@ class MemoryCatalogue:
         self._points = {point.manifest_key: point for point in points}
         self._damage: dict[tuple[bytes, bytes], Damage] = {}
         self._proven: dict[tuple[bytes, bytes, int], Proven] = {}
+        self._learnt: set[bytes] = set()
         self._holds: dict[tuple[bytes, bytes], list[Hold]] = {}
         self._ledger = MemoryLedger()
 
@@ -90,8 +91,10 @@ class MemoryCatalogue:
         """See :class:`drd.ports.Catalogue`."""
         return {lineage: one for (of, lineage), one in self._damage.items() if of == tenant}
 
-    def note_proven(self, tenant: bytes, results: Iterable[Proven]) -> None:
+    def note_proven(self, tenant: bytes, results: Iterable[Proven], *, whole: bool = False) -> None:
         """See :class:`drd.ports.Catalogue`."""
+        if whole:
+            self._learnt.add(tenant)
         for one in results:
             place = tenant, one.lineage, one.level
             if place not in self._proven or one.at >= self._proven[place].at:
@@ -100,6 +103,10 @@ class MemoryCatalogue:
     def proven(self, tenant: bytes) -> Sequence[Proven]:
         """See :class:`drd.ports.Catalogue`."""
         return [one for place, one in sorted(self._proven.items()) if place[0] == tenant]
+
+    def knows_proven(self, tenant: bytes) -> bool:
+        """See :class:`drd.ports.Catalogue`."""
+        return tenant in self._learnt
 
     def note_holds(self, tenant: bytes, lineage: bytes, holds: Iterable[Hold]) -> None:
         """See :class:`drd.ports.Catalogue`."""
@@ -121,6 +128,7 @@ class MemoryCatalogue:
         self._points.clear()
         self._damage.clear()
         self._proven.clear()
+        self._learnt.clear()
         self._holds.clear()
         self._ledger.clear()
 

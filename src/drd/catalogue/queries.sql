@@ -153,6 +153,19 @@ WHERE excluded.at >= at;
 SELECT lineage, level, seq, at, ok, findings, covered
 FROM result WHERE tenant = :tenant ORDER BY lineage, level;
 
+-- name: note_learnt
+INSERT OR IGNORE INTO learnt (tenant) VALUES (:tenant);
+
+-- name: is_learnt
+SELECT count(*) FROM learnt WHERE tenant = :tenant;
+
+-- name: all_learnt
+-- Up to schema 7 nothing was noted; where any result is known, a learning that was whole brought it.
+INSERT OR IGNORE INTO learnt (tenant) SELECT DISTINCT tenant FROM result;
+
+-- name: clear_learnt
+DELETE FROM learnt;
+
 -- name: release
 DELETE FROM hold WHERE tenant = :tenant AND lineage = :lineage;
 

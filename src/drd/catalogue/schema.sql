@@ -77,6 +77,12 @@ CREATE TABLE IF NOT EXISTS result (
     PRIMARY KEY (tenant, lineage, level)
 ) WITHOUT ROWID;
 
+-- name: learnt
+-- Tenants whose results were all learnt, once since this was begun or cleared; of others some may be missing.
+CREATE TABLE IF NOT EXISTS learnt (
+    tenant  BLOB PRIMARY KEY
+) WITHOUT ROWID;
+
 -- name: hold
 -- Points that must not expire, as signed objects say it. Several people may hold one point.
 CREATE TABLE IF NOT EXISTS hold (

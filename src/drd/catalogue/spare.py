@@ -108,14 +108,18 @@ class SpareCatalogue:
         """See :class:`drd.ports.Catalogue`."""
         return self._ask(tenant, lambda one: one.damages(tenant))
 
-    def note_proven(self, tenant: bytes, results: Iterable[Proven]) -> None:
+    def note_proven(self, tenant: bytes, results: Iterable[Proven], *, whole: bool = False) -> None:
         """See :class:`drd.ports.Catalogue`."""
         some = list(results)
-        self._tell(lambda one: one.note_proven(tenant, some))
+        self._tell(lambda one: one.note_proven(tenant, some, whole=whole))
 
     def proven(self, tenant: bytes) -> Sequence[Proven]:
         """See :class:`drd.ports.Catalogue`."""
         return self._ask(tenant, lambda one: one.proven(tenant))
+
+    def knows_proven(self, tenant: bytes) -> bool:
+        """See :class:`drd.ports.Catalogue`."""
+        return self._ask(tenant, lambda one: one.knows_proven(tenant))
 
     def note_holds(self, tenant: bytes, lineage: bytes, holds: Iterable[Hold]) -> None:
         """See :class:`drd.ports.Catalogue`."""
@@ -219,7 +223,7 @@ def _copy(file: SqliteCatalogue, tenant: bytes) -> MemoryCatalogue:
     copy = MemoryCatalogue(file.points(tenant))
     for lineage, damage in file.damages(tenant).items():
         copy.note_damage(tenant, lineage, damage)
-    copy.note_proven(tenant, file.proven(tenant))
+    copy.note_proven(tenant, file.proven(tenant), whole=file.knows_proven(tenant))
     holds = file.holds(tenant)
     for lineage in {hold.lineage for hold in holds}:
         copy.note_holds(tenant, lineage, [hold for hold in holds if hold.lineage == lineage])

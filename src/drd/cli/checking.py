@@ -28,6 +28,7 @@ WARNING_STATES: Final = (State.FAILING, State.UNPROTECTED)
 NAMED: Final = 3
 """So many are named in the first line, which may go into an SMS."""
 HINT: Final = "see 'drctl status', and 'drctl logs NAME'"
+UNHEARD: Final = "the results in the bucket were not all learnt yet"
 LISTED: Final = 20
 """So many have a line of their own."""
 
@@ -57,26 +58,33 @@ def _judged(house: House, names: Sequence[str], *, as_json: bool) -> Reply:
     if seen.missing:
         return unknown(NotFoundError(seen.missing, hint="start drd.service"))
     chosen = named(seen.standings, names)
-    overdue = [
+    unproven = [
         one
         for one in chosen
         if one.policy in seen.aims and is_verify_overdue(one, seen.aims[one.policy], seen.at)
     ]
+    overdue, unheard = (unproven, []) if seen.knows_proven else ([], unproven)
     bad = [one for one in chosen if one.state in (*CRITICAL_STATES, *WARNING_STATES)]
-    reply = Reply(forced_exit=_verdict(seen, chosen, overdue))
+    reply = Reply(forced_exit=_verdict(seen, chosen, overdue, unheard))
     problems = [(one.label, f"{one.state.value}: {one.message}") for one in bad]
     problems += [(one.label, "its verify is overdue") for one in overdue]
+    problems += [(one.label, f"verify unknown: {UNHEARD}") for one in unheard]
     problems[:0] = [("drd", doubt) for doubt in status.doubts(seen)]
-    first = f"{_words(seen, chosen, overdue)} | {_numbers(seen, chosen, overdue)}"
+    first = f"{_words(seen, chosen, overdue, unheard)} | {_numbers(seen, chosen, overdue, unheard)}"
     _fill(reply, first, problems)
     reply.lists["lineages"] = [status.lineage_row(one) for one in chosen] if as_json else []
     reply.facts |= status.facts(seen, chosen)
     return reply
 
 
-def _verdict(seen: Survey, chosen: Sequence[Standing], overdue: Sequence[Standing]) -> int:
+def _verdict(
+    seen: Survey,
+    chosen: Sequence[Standing],
+    overdue: Sequence[Standing],
+    unheard: Sequence[Standing],
+) -> int:
     """What was missed is missed, whether or not the daemon lives; that all is well only a daemon can
-    know that does.
+    know that does, and that has heard what verifies found.
     """
     states = {one.state for one in chosen}
     if states.intersection(CRITICAL_STATES):
@@ -84,10 +92,17 @@ def _verdict(seen: Survey, chosen: Sequence[Standing], overdue: Sequence[Standin
     if seen.is_silent:
         return UNKNOWN
     troubled = bool(status.troubles(seen))  # a daemon that just ended is none: it may start again
-    return WARNING if troubled or overdue or states.intersection(WARNING_STATES) else OK
+    if troubled or overdue or states.intersection(WARNING_STATES):
+        return WARNING
+    return UNKNOWN if unheard else OK
 
 
-def _words(seen: Survey, chosen: Sequence[Standing], overdue: Sequence[Standing]) -> str:
+def _words(
+    seen: Survey,
+    chosen: Sequence[Standing],
+    overdue: Sequence[Standing],
+    unheard: Sequence[Standing],
+) -> str:
     """What is wrong, in the words of a pager."""
     counts = status.counts(chosen)
     said = [
@@ -100,17 +115,23 @@ def _words(seen: Survey, chosen: Sequence[Standing], overdue: Sequence[Standing]
     if wrong:
         more = ", …" if len(wrong) > NAMED else ""
         said[-1] += f" ({', '.join(one.label for one in wrong[:NAMED])}{more})"
+    said += [f"{len(unheard)} verify unknown: {UNHEARD}"] if unheard else []
     said += status.doubts(seen)
     return ", ".join(said) or f"{len(chosen)} lineages"
 
 
-def _numbers(seen: Survey, chosen: Sequence[Standing], overdue: Sequence[Standing]) -> str:
-    """Performance data: ``label=value[unit];warn;crit;min``."""
+def _numbers(
+    seen: Survey,
+    chosen: Sequence[Standing],
+    overdue: Sequence[Standing],
+    unheard: Sequence[Standing],
+) -> str:
+    """Performance data: ``label=value[unit];warn;crit;min``; ``U`` is a value that cannot be told."""
     counts = status.counts(chosen)
     told = [f"lineages={len(chosen)};;;0"]
     told += [f"{state.value}={counts[state.value]};;0;0" for state in CRITICAL_STATES]
     told += [f"{state.value}={counts[state.value]};0;;0" for state in WARNING_STATES]
-    told.append(f"verify_overdue={len(overdue)};0;;0")
+    told.append(f"verify_overdue={'U' if unheard else len(overdue)};0;;0")
     ages = [one.age for one in chosen if one.age is not None and one.rpo is not None]
     if ages:
         told.append(f"oldest={max(ages):.0f}s;;;0")

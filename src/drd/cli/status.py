@@ -98,7 +98,7 @@ def looked(house: House, names: Sequence[str], *, as_json: bool = False) -> Repl
         reply.lists["lineages"] = [lineage_row(one) for one in chosen]
         reply.facts = facts(seen, chosen)
         return reply
-    reply.shown = [_line(one, seen.at) for one in chosen]
+    reply.shown = [_line(one, seen) for one in chosen]
     reply.colours = {state.value: colour for state, colour in COLOURS.items()}
     reply.text = [_told(seen, chosen)]
     return reply
@@ -229,15 +229,15 @@ def _last_run(run: RunRecord | None) -> Json:
     }
 
 
-def _line(one: Standing, at: datetime) -> Row:
+def _line(one: Standing, seen: Survey) -> Row:
     """The same for a person."""
     age = "-" if one.age is None else span(one.age)
     return {
         "name": one.label,
         "point": "-" if one.point_at is None else f"{one.point_at.isoformat(' ')[:16]}Z",
         "age": f"{age} / {span(one.rpo)}" if one.rpo is not None else age,
-        "next_run": _ahead(one.next_run, at),
-        "verified": _verified(one.verified, at),
+        "next_run": _ahead(one.next_run, seen.at),
+        "verified": _verified(one, seen),
         "state": one.state.value,
         "why": one.message,
     }
@@ -250,12 +250,16 @@ def _ahead(next_run: datetime | None, at: datetime) -> str:
     return "now" if seconds <= 0 else f"in {span(seconds)}"
 
 
-def _verified(results: Sequence[Proven], at: datetime) -> str:
-    """The newest result: at which level, how long ago, and that it was bad."""
-    newest = max(results, key=lambda result: (result.at, result.level), default=None)
+def _verified(one: Standing, seen: Survey) -> str:
+    """The newest result: at which level, how long ago, and that it was bad. That there is none where a
+    policy wants some is known only when all were learnt.
+    """
+    newest = max(one.verified, key=lambda result: (result.at, result.level), default=None)
     if newest is None:
-        return "-"
-    ago = span(max((at - newest.at).total_seconds(), 0.0))
+        aim = seen.aims.get(one.policy)
+        wanted = aim is not None and aim.verify_every is not None
+        return "unknown" if wanted and not seen.knows_proven else "-"
+    ago = span(max((seen.at - newest.at).total_seconds(), 0.0))
     return f"L{newest.level} {ago} ago{'' if newest.ok else ', damage'}"
 
 

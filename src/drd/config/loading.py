@@ -6,7 +6,8 @@ import difflib
 import glob
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -73,10 +74,10 @@ def parse_config(text: str, path: Path) -> tuple[Config | None, list[Fault]]:
         line = int(match[1]) if match else 0
         told = f"is no TOML: {error}"
         return None, [Fault("error", str(path), line, "", told, "see config/drd.toml")]
-    try:
-        return resolve_paths(_checked(data), path.absolute().parent), []
-    except (PydanticCustomError, ValidationError) as error:
-        return None, _told(error, text, path)
+    config, found = _examined(data)
+    if config is None:
+        return None, _told(found, text, path)
+    return resolve_paths(config, path.absolute().parent), []
 
 
 def check_config(data: Mapping[str, Any], *, text: str = "", about: str = "") -> Config:
@@ -85,10 +86,52 @@ def check_config(data: Mapping[str, Any], *, text: str = "", about: str = "") ->
     Raises:
         ConfigError: see :func:`load_config`.
     """
-    try:
-        return _checked(data)
-    except (PydanticCustomError, ValidationError) as error:
-        raise as_error(_told(error, text, Path(about)), about) from error
+    config, found = _examined(data)
+    if config is None:
+        raise as_error(_told(found, text, Path(about)), about)
+    return config
+
+
+def _examined(data: Mapping[str, Any]) -> tuple[Config | None, list[_Found]]:
+    """The configuration, or all that pydantic finds wrong. Where a table has an unknown key, pydantic looks
+    at nothing else in it, nor in the tables inside: so those keys are taken out, and it looks again.
+    """
+    unknown: list[_Found] = []
+    while True:
+        try:
+            config = _checked(data)
+        except (PydanticCustomError, ValidationError) as error:
+            found = _found(error)
+        else:
+            return (None if unknown else config), unknown
+        new = [one for one in found if one.kind == UNKNOWN_KEY]
+        less = _without(data, [_sentence(one)[0] for one in new])
+        if less == data:
+            return None, unknown + [one for one in found if not _may_follow(one, unknown)]
+        unknown, data = unknown + new, less
+
+
+def _without(data: Mapping[str, Any], keys: Iterable[KeyPath]) -> Mapping[str, Any]:
+    """A copy of *data* that has none of *keys*."""
+    less: dict[str, Any] = deepcopy(dict(data))
+    for *way, last in keys:
+        table: Any = less
+        for key in way:
+            table = table.get(key) if isinstance(table, dict) else None
+        if isinstance(table, dict):
+            table.pop(last, None)
+    return less
+
+
+def _may_follow(fault: _Found, unknown: Iterable[_Found]) -> bool:
+    """Whether *fault* may be there only because an *unknown* key was taken out: what is missing, or what a
+    table needs, may be what was misspelt.
+    """
+    keys, _ = _sentence(fault)
+    tables = {_sentence(one)[0][:-1] for one in unknown}
+    if fault.kind == "missing":
+        return keys[:-1] in tables
+    return any(table[: len(keys)] == keys for table in tables)
 
 
 def _checked(data: Mapping[str, Any]) -> Config:
@@ -131,21 +174,25 @@ class _Found(NamedTuple):
     context: Mapping[str, Any] | None
 
 
-def _told(error: PydanticCustomError | ValidationError, text: str, path: Path) -> list[Fault]:
-    """What pydantic found, in the words of this file and with its lines."""
-    page = Page(path, dict(key_lines(text)))
+def _found(error: PydanticCustomError | ValidationError) -> list[_Found]:
+    """What pydantic found: each unknown key by itself."""
     if isinstance(error, PydanticCustomError):
         found = [_Found((), error.type, error.message(), error.context)]
     else:
         details = error.errors(include_url=False, include_input=False)
         found = [_Found(one["loc"], one["type"], one["msg"], one.get("ctx")) for one in details]
-    found = [part for one in found for part in (one, *_others(one))]
+    return [part for one in found for part in (one, *_others(one))]
+
+
+def _told(found: Iterable[_Found], text: str, path: Path) -> list[Fault]:
+    """The same in the words of this file and with its lines, by line."""
+    page = Page(path, dict(key_lines(text)))
     faults = []
     for one in found:
         keys, sentence = _sentence(one)
         known = (one.context or {}).get("known") if one.kind == UNKNOWN_KEY else None
         faults.append(page.error(keys, sentence, f"known here: {known}" if known else EXPLAINED))
-    return faults
+    return sorted(faults, key=lambda one: one.line)
 
 
 def _others(fault: _Found) -> Iterator[_Found]:

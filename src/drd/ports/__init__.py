@@ -413,12 +413,16 @@ class Catalogue(Protocol):
         """What is noted of damage, by lineage."""
         ...
 
-    def note_proven(self, tenant: bytes, results: Iterable[Proven]) -> None:
-        """Learn results of verifies; the newest of a lineage and level MUST stay, in any order."""
+    def note_proven(self, tenant: bytes, results: Iterable[Proven], *, whole: bool = False) -> None:
+        """Learn results; the newest of a lineage and level MUST stay. *whole*: the bucket has no more."""
         ...
 
     def proven(self, tenant: bytes) -> Sequence[Proven]:
         """The newest result of each lineage and level, by lineage and level."""
+        ...
+
+    def knows_proven(self, tenant: bytes) -> bool:
+        """Whether results were ever *whole* since ``clear``; else ``proven`` lacks some, or all."""
         ...
 
     def note_holds(self, tenant: bytes, lineage: bytes, holds: Iterable[Hold]) -> None:

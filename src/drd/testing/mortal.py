@@ -249,14 +249,20 @@ class MortalCatalogue:
         self._life.check()
         return self._inner.damages(tenant)
 
-    def note_proven(self, tenant: bytes, results: Iterable[Proven]) -> None:
+    def note_proven(self, tenant: bytes, results: Iterable[Proven], *, whole: bool = False) -> None:
         """An effect: ``note_proven``."""
-        self._life.act("note_proven", lambda: self._inner.note_proven(tenant, results))
+        act = self._life.act
+        act("note_proven", lambda: self._inner.note_proven(tenant, results, whole=whole))
 
     def proven(self, tenant: bytes) -> Sequence[Proven]:
         """The inner catalogue's."""
         self._life.check()
         return self._inner.proven(tenant)
+
+    def knows_proven(self, tenant: bytes) -> bool:
+        """The inner catalogue's."""
+        self._life.check()
+        return self._inner.knows_proven(tenant)
 
     def note_holds(self, tenant: bytes, lineage: bytes, holds: Iterable[Hold]) -> None:
         """An effect: ``note_holds``."""

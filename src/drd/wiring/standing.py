@@ -34,6 +34,7 @@ class Survey:
     """All lines, as of ``at``; ``ticked_at`` is when the daemon last looked at what is due, None for never.
 
     ``silent_s`` is how long it may keep silent, ``missing`` says where nothing is known at all.
+    ``knows_proven`` tells whether what ``standings`` say of verifies is all that the bucket has.
     ``deserted`` tells that the daemon ended; ``refused`` is the reload that was refused, while an older
     configuration is in force; ``prunes`` are those that failed since one did not, newest first.
     """
@@ -44,6 +45,7 @@ class Survey:
     ticked_at: datetime | None = None
     silent_s: int = SILENT_S
     missing: str = ""
+    knows_proven: bool = True
     deserted: bool = False
     refused: RunRecord | None = None
     prunes: Sequence[RunRecord] = ()
@@ -88,7 +90,8 @@ def survey(house: House) -> Survey:
         catalogue, diary = house.knowledge()
     except NotFoundError as error:
         return Survey(at, aims=aims, silent_s=silent_s, missing=str(error))
-    known = _known(config, aims, (catalogue, diary, house.tenant()), at)
+    tenant = house.tenant()
+    known = _known(config, aims, (catalogue, diary, tenant), at)
     deserted = is_deserted(config.state_dir)
     if deserted:
         known = replace(known, running={})
@@ -99,6 +102,7 @@ def survey(house: House) -> Survey:
         aims,
         diary.last_tick(),
         silent_s,
+        knows_proven=tenant is not None and catalogue.knows_proven(tenant),
         deserted=deserted,
         refused=reload if reload is not None and _failed(reload) and not deserted else None,
         prunes=list(takewhile(_failed, _ended_prunes(diary))),

@@ -161,7 +161,8 @@ def proven(lineage: bytes, result: Result) -> Proven:
 
 def learn_results(repository: Repository, catalogue: Catalogue, lineages: Iterable[bytes]) -> None:
     """Make *catalogue* know the newest result of each level, from one LIST of all statements; and the
-    damage that they tell of, where no verify of this host has said anything of a lineage.
+    damage that they tell of, where no verify of this host has said anything of a lineage. *lineages* are
+    all that the catalogue knows: from then on it knows all results.
     """
     wanted: Mapping[str, bytes] = {folder_of(repository, one): one for one in lineages}
     told: dict[bytes, list[Told]] = {}
@@ -177,6 +178,7 @@ def learn_results(repository: Repository, catalogue: Catalogue, lineages: Iterab
         damage = damage_told(known)
         if damage is not None and catalogue.damage_of(repository.tenant, lineage) is None:
             catalogue.note_damage(repository.tenant, lineage, damage)
+    catalogue.note_proven(repository.tenant, (), whole=True)
 
 
 def damage_told(known: Iterable[Result]) -> Damage | None:

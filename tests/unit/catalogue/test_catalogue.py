@@ -137,6 +137,31 @@ def test_the_newest_result_of_each_lineage_and_level_is_known(catalogue: Catalog
     assert catalogue.proven(TENANT) == []
 
 
+def test_results_are_known_once_all_were_learnt_and_until_they_are_forgotten(
+    catalogue: Catalogue,
+) -> None:
+    catalogue.note_proven(TENANT, [proof(LINEAGE, 2, at=1)])
+    assert not catalogue.knows_proven(TENANT), "there may be more of them"
+    for _ in range(2):
+        catalogue.note_proven(TENANT, [], whole=True)
+        catalogue.note_proven(TENANT, [proof(LINEAGE, 2, at=2)])
+        assert catalogue.knows_proven(TENANT)
+        assert not catalogue.knows_proven(OTHER)
+    catalogue.clear()
+    assert not catalogue.knows_proven(TENANT)
+
+
+def test_results_that_an_older_drd_learnt_are_known(path: Path) -> None:
+    for known in (False, True):
+        with closing(SqliteCatalogue(path)) as old:
+            old.note_proven(TENANT, [proof(LINEAGE, 2, at=1)] if known else [])
+            old._database.open.execute("DROP TABLE learnt")
+            old._database.open.execute("PRAGMA user_version = 6")
+        with closing(SqliteCatalogue(path)) as catalogue:
+            assert catalogue.knows_proven(TENANT) is known
+            assert not catalogue.knows_proven(OTHER)
+
+
 def test_holds_of_a_lineage_are_learnt_as_a_whole(catalogue: Catalogue) -> None:
     assert catalogue.holds(TENANT) == []
     first = [Hold(LINEAGE, seq, START, f"case {seq}", "ann") for seq in (3, 1)]

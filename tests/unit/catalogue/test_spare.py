@@ -91,6 +91,7 @@ def test_a_full_disk_stops_nothing_and_forgets_nothing(path: Path, *, looked: bo
     catalogue.note_holds(TENANT, OTHER, [Hold(OTHER, 1, START, "w", "b")])
     catalogue.note_holds(TENANT, OTHER, [])
     if looked:
+        catalogue.note_proven(TENANT, [], whole=True)
         catalogue.keys(TENANT)
     fill_its_disk(catalogue)
     catalogue.learn([replace(info(seq), facts={"x": "x" * 9000}) for seq in range(1000, 1100)])
@@ -100,6 +101,7 @@ def test_a_full_disk_stops_nothing_and_forgets_nothing(path: Path, *, looked: bo
     hold, result = Hold(LINEAGE, 2, START, "case", "ann"), proof(LINEAGE, 1, at=1)
     catalogue.note_holds(TENANT, LINEAGE, [hold])
     catalogue.note_proven(TENANT, [result])
+    assert catalogue.knows_proven(TENANT) is looked
     assert catalogue.highest(TENANT, LINEAGE) == 1099
     assert catalogue.heads(TENANT)[0].points == 400
     assert catalogue.holds(TENANT) == [hold]

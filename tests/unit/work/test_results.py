@@ -73,7 +73,9 @@ def test_what_is_written_is_learnt(world: World) -> None:
     for one in said:
         assert put(world, one) is not None
     repository, catalogue = world.repository(), MemoryCatalogue()
+    assert not catalogue.knows_proven(repository.tenant)
     learn_results(repository, catalogue, [lineage(world)])
+    assert catalogue.knows_proven(repository.tenant)
     known = {one.level: one for one in catalogue.proven(repository.tenant)}
     assert sorted(known) == [0, 1, 2, 4]
     assert known[2] == proven(lineage(world), said[-1])
