@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator
 
-from tests.monitoring.shipped import dashboard, expressions, promtool
+from tests.monitoring.shipped import METRIC, alerts, dashboard, expressions, promtool
 
 SCHEMA = Path(__file__).with_name("dashboard.schema.json")
 
@@ -43,6 +43,13 @@ def test_every_query_is_promql(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": made}]}))
 
     assert f"{len(made)} rules found" in promtool("check", "rules", path)
+
+
+def test_what_only_an_alert_of_hours_would_tell_is_seen_at_once() -> None:
+    """Prunes fail for six hours, sources are away for a quarter of one, before anybody is told."""
+    shown = set(METRIC.findall(json.dumps(dashboard())))
+    for name in ("DrdPruneFailing", "DrdStoreUnreachable", "DrdSourceUnreachable"):
+        assert set(METRIC.findall(alerts()[name]["expr"])) <= shown, name
 
 
 def test_panels_lie_beside_each_other() -> None:

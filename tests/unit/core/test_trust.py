@@ -165,7 +165,7 @@ def test_trust_is_understood() -> None:
 
 def test_the_last_good_points_are_those_of_revoked_keys_in_that_lineage() -> None:
     moment = "2026-01-02T03:04:05+00:00"
-    line = {"lineage": GOOD, "seq": 3, "sha256": bytes(32).hex()}
+    line: dict[str, Json] = {"lineage": GOOD, "seq": 3, "sha256": bytes(32).hex()}
     elsewhere = line | {"lineage": "01" * 16, "seq": 4}
     entries = [
         host_key(RING, revoked_at=moment, revoked=[line, elsewhere]),
