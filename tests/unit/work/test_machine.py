@@ -77,6 +77,13 @@ class Meanwhile(Life):
             self._act()
 
 
+def _may_be_told(warning: str, life: Life) -> bool:
+    """Whether *warning* is of points that went under the run; of a prune's a journal would tell."""
+    return isinstance(life, Meanwhile) and warning.startswith(
+        "no sparse pack is refilled this time"
+    )
+
+
 class History(RuleBasedStateMachine):
     """See the module.
 
@@ -200,7 +207,7 @@ class History(RuleBasedStateMachine):
         if base is not None and not unfinished and named & wrong:
             assert suspect
         if not self.lied and not wrong:
-            assert result.warnings == ()
+            assert [one for one in result.warnings if not _may_be_told(one, life)] == []
 
     @rule(last=st.integers(1, 14))
     def back_up_and_die(self, last: int) -> None:
