@@ -156,7 +156,7 @@ def test_results_that_an_older_drd_learnt_are_known(path: Path) -> None:
         with closing(SqliteCatalogue(path)) as old:
             old.note_proven(TENANT, [proof(LINEAGE, 2, at=1)] if known else [])
             old._database.open.execute("DROP TABLE learnt")
-            old._database.open.execute("PRAGMA user_version = 6")
+            old._database.open.execute("PRAGMA user_version = 7")
         with closing(SqliteCatalogue(path)) as catalogue:
             assert catalogue.knows_proven(TENANT) is known
             assert not catalogue.knows_proven(OTHER)
