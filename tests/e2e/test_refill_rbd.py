@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -22,14 +23,16 @@ LEFT = 8
 
 
 @pytest.fixture
-def cloud(tmp_path: Path, lab: Lab) -> Cloud:
+def cloud(tmp_path: Path, lab: Lab) -> Iterator[Cloud]:
     """An image of which two points are kept."""
     lab.start_ceph()
     lab.start_minio()
     made = Cloud(tmp_path / "site", lab, patience_s=30.0, policy="short")
     made.sources += f"refill = true\n{POLICY}"
     made.made()
-    return made
+    yield made
+    lab.ceph.rbd("snap", "purge", made.spec)
+    lab.ceph.rbd("rm", made.spec)
 
 
 def overwrite(cloud: Cloud) -> None:
