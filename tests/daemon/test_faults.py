@@ -69,6 +69,11 @@ def fill(ceph: Ceph, ratio: str) -> None:
         ceph.command("osd", name, ratio)
 
 
+def is_full_no_more(ceph: Ceph) -> None:
+    """Wait until no OSD is called full: one that is killed before does not come up again."""
+    until(lambda: "FULL" not in ceph.command("health", "detail"), "there is room again")
+
+
 @pytest.mark.parametrize("what", ["paused", "killed", "full"])
 def test_ceph_goes_away_and_comes_back(guarded: Cloud, tmp_path: Path, what: str) -> None:
     guarded.make(SIZE, 2 * MIB)
@@ -93,6 +98,7 @@ def test_ceph_goes_away_and_comes_back(guarded: Cloud, tmp_path: Path, what: str
             ceph.start_osds()
         else:
             fill(ceph, "0.95")
+            is_full_no_more(ceph)
         is_well_again(drd, guarded, tmp_path, before)
         assert not drd.said("image_gone"), "what cannot be looked at is not gone"
 
@@ -114,6 +120,7 @@ def test_a_cluster_that_is_near_full_is_backed_up_as_ever(guarded: Cloud, tmp_pa
             is_well_again(drd, guarded, tmp_path, done(drd))
         finally:
             ceph.command("osd", "set-nearfull-ratio", "0.85")
+            is_full_no_more(ceph)
     assert not drd.said("run_failed")
 
 
