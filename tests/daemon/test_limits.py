@@ -9,7 +9,7 @@ from threading import Event
 
 from drd.testing.fakes import seeded
 from tests.daemon.conftest import POLICY
-from tests.daemon.service import running
+from tests.daemon.service import running, until
 from tests.e2e.site import MIB, Site
 
 SIZE = 24 * MIB
@@ -58,7 +58,8 @@ def test_a_slow_run_is_no_hanging_one_and_stops_when_it_is_asked(
         Event().wait(16)
         assert not [one for one in drd.said("run_stalled") if one["kind"] == "backup"]
         assert drd.stop() == 0
-        assert drd.said("run_stopped")
+        (stopped,) = drd.said("run_stopped")
+        assert "seq" not in stopped, "it had read nothing yet"
     limit(site, "")
     with running(site.config, tmp_path / "log2") as drd:
         drd.wait_for("run_done")
@@ -67,6 +68,26 @@ def test_a_slow_run_is_no_hanging_one_and_stops_when_it_is_asked(
     answer = site.run("restore", "disks/a.img", "--to", f"file:{out}")
     assert answer.code == 0, answer.text
     assert out.read_bytes() == (site.images / "a.img").read_bytes()
+
+
+def test_a_run_that_is_stopped_tells_its_partial_point_and_what_it_put(
+    site: Site, tmp_path: Path
+) -> None:
+    # Far more than is read ahead before the first pack is put.
+    (site.images / "a.img").write_bytes(seeded("a.img")(4 * SIZE))
+    pack = f"[pack]\npack_size = {MIB}\n"
+    limit(site, 'limits = { bytes_per_s = "8MiB" }\n', daemon=pack)
+    with running(site.config, tmp_path / "log") as drd:
+        until(lambda: any(one.is_file() for one in (site.repository / "p").rglob("*")), "a pack")
+        assert drd.stop() == 0
+        (stopped,) = drd.said("run_stopped")
+    assert stopped["image"] == "disks/a.img"
+    assert stopped["seq"] >= 1
+    assert stopped["bytes_uploaded"] > MIB
+    (told,) = site.run("logs", "disks/a.img").reply["runs"]
+    assert told["outcome"] == "stopped"
+    for name in ("seq", "lineage", "bytes_uploaded"):
+        assert told[name] == stopped[name]
 
 
 def test_a_reload_frees_a_run_that_waits(site: Site, tmp_path: Path) -> None:
