@@ -17,7 +17,7 @@ longest. What heavy ones did is in the diary, so that a restart does not do it a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -71,9 +71,16 @@ class Chores:
         }
 
     def forget_times(self) -> None:
-        """Do everything light anew: the clock fell back, or the configuration is another one."""
+        """Do everything light anew: the clock fell back, or file or configuration are others."""
         heavy = tuple(f"{kind}:" for kind in HEAVY)
         self._begun = {key: at for key, at in self._begun.items() if key.startswith(heavy)}
+
+    def fell_back(self, by: timedelta) -> None:
+        """The clock fell back *by* so much (below 0): what pauses waits no longer for it."""
+        self.forget_times()
+        self._pauses = {
+            key: replace(one, until=one.until + by) for key, one in self._pauses.items()
+        }
 
     def begun(self, chore: Chore, at: datetime) -> None:
         """It begins."""

@@ -235,7 +235,7 @@ class Loop:
                 self.agenda.forget()
                 self.board.clock_moved(timedelta(seconds=jump))
                 if jump < 0:  # what was noted with the clock of before must not hold anything back
-                    self._chores.forget_times()
+                    self._chores.fell_back(timedelta(seconds=jump))
         self._last = (now, at)
 
     def _kill_what_does_not_move(self) -> None:

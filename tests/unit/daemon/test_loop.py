@@ -391,6 +391,18 @@ def test_a_run_that_ends_between_a_jump_and_the_next_tick_waits_no_longer_for_it
     assert list(stage.under_way()) == ["vms/a"]
 
 
+def test_a_chore_that_pauses_waits_no_longer_because_the_clock_was_put_back() -> None:
+    stage = Stage()
+    stage.happens(Tick())
+    stage.shows("a")
+    job = stage.under_way("learn")["learn"]
+    stage.ends(job, 13, outcome="failed", code="store", message="away")
+    stage.passes(30 - HOUR, timer=30)
+    assert not stage.under_way("learn"), "it goes on waiting"
+    stage.passes(45)
+    assert stage.under_way("learn")
+
+
 class Full(MemoryDiary):
     """A diary whose disk is full, while ``full`` is set."""
 
