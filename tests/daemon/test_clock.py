@@ -165,7 +165,12 @@ def test_an_s3_store_refuses_whose_clock_is_wrong_and_that_is_what_is_said(
             drd.wait_for("clock_jumped", 2 * times)
             drd.wait_for("run_done", made(drd, "disks/often.img") + 1, image="disks/often.img")
         ends_well(site, drd, path, clock)
-        assert made(drd, "slow/half.half") == 1, "none was due by the clock that is right"
+        # One that began just before the clock was right again may have made its point all the same.
+        said = drd.said()
+        right = max(place for place, one in enumerate(said) if one["event"] == "clock_jumped")
+        begun = [one.get("image") for one in said[right:] if one["event"] == "run_started"]
+        assert "disks/often.img" in begun
+        assert "slow/half.half" not in begun, "none was due by the clock that is right"
 
 
 def test_a_clock_that_is_put_back_makes_no_point_and_deletes_none_until_it_is_right(
