@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,12 +131,16 @@ class Site:
         return path
 
 
-_rounds = itertools.count()
+_rounds = defaultdict[Path, int](int)
 
 
 def scatter(path: Path, blocks: int, *, seed: object = None) -> None:
-    """Write *blocks* random blocks of 4 KiB at random places of a file, its times included."""
-    draw = seeded(("scatter", next(_rounds) if seed is None else seed))
+    """Write *blocks* random blocks of 4 KiB at random places of a file, its times included.
+
+    Without a *seed* others each time, and the same ones in each run, whatever other tests do.
+    """
+    _rounds[path] += 1
+    draw = seeded(("scatter", (path.name, _rounds[path]) if seed is None else seed))
     with path.open("r+b") as file:
         size = os.fstat(file.fileno()).st_size
         for _ in range(blocks):
