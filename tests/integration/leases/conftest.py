@@ -64,7 +64,10 @@ class Leases:
 
 @pytest.fixture
 def leases(ceph: Ceph) -> Leases:
-    return Leases(ceph)
+    made = Leases(ceph)
+    for left in made.objects():  # by holders that tests before killed
+        made.rados("rm", left)
+    return made
 
 
 @pytest.fixture
