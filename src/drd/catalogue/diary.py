@@ -16,15 +16,15 @@ RUNS_OF_ONE: Final = 50
 """Runs that are kept of each subject and kind: two days of hourly points."""
 RUNS_IN_ALL: Final = 200_000
 """Runs that are kept at most, besides the last one of each subject: some 100 MiB."""
-DEEDS_OF_ONE: Final = 20
-"""Verifies, and prunes, that are kept of each lineage: three weeks of daily ones."""
+DEEDS_OF_ONE: Final = RUNS_OF_ONE
+"""Verifies, and prunes, that are kept of each lineage: of a run that is kept none is missing."""
 DEEDS_IN_ALL: Final = 200_000
 """So many are kept at most, of all lineages: some 60 MiB."""
 TRIM_EVERY: Final = 256
 """All are trimmed once in so many runs: it reads over what stays for ever."""
 _T = TypeVar("_T")
 _RUN: Final = tuple(field.name for field in fields(RunRecord))
-_SAID: Final = ("subject", "label", "message", "hint")
+_SAID: Final = ("subject", "label", "policy", "code", "message", "hint")
 _TIMES: Final = tuple(_RUN.index(name) for name in ("started_at", "slot", "ended_at"))
 _NAMES: Final = tuple(_RUN.index(name) for name in _SAID)
 _TRIMS: Final = {
@@ -110,7 +110,7 @@ class SqliteDiary:
 
     def deeds(self, *, lineage: str = "", run: str = "", limit: int = 100) -> Sequence[Deed]:
         """See :class:`drd.ports.Diary`."""
-        asked = {"lineage": lineage, "run": run, "limit": limit}
+        asked = {"lineage": _text(lineage), "run": run, "limit": limit}
         name = "deeds_of" if lineage else "deeds_of_run"
         return self._ask(name, asked, lambda rows: [_deed(row) for row in rows])
 
@@ -271,12 +271,12 @@ def _deed(row: tuple[Any, ...]) -> Deed:
         _string(subject),
         "",
         "",
-        policy,
+        _string(policy),
         datetime.fromisoformat(started),
         ended_at=datetime.fromisoformat(ended),
         outcome=Outcome(outcome),
         exit_code=exit_code,
-        code=code,
+        code=_string(code),
         message=_string(message),
         hint=_string(hint),
         seq=seq,

@@ -57,7 +57,7 @@ def key(window: int, tables: Iterable[bytes]) -> bytes:
 
 
 def encode(known: Mapping[bytes, Needs]) -> bytes:
-    """A memory as bytes: needs by :func:`key`."""
+    """A memory as bytes: needs by :func:`key`; empty where it is too large to be remembered."""
     some = list(known.values())
     columns = (
         np.asarray([len(one.packs) for one in some], U32),
@@ -74,6 +74,8 @@ def encode(known: Mapping[bytes, Needs]) -> bytes:
             encode_column(listed),
         )
     )
+    if len(plain) > MOST_BYTES:
+        return b""
     stored = Compressor(seal.SECTION_LEVEL).shrink(plain)
     writer = Writer().u8(LAYOUT).blob(b"".join(known)).u32(len(plain))
     return bytes(writer.blob(stored))

@@ -41,7 +41,9 @@ class Diary(Protocol):
         ...
 
     def note_deed(self, deed: Deed) -> None:
-        """Note what a run did in one lineage. The newest of each lineage and kind MUST stay."""
+        """Note what a run did in one lineage. The newest of a lineage and kind MUST stay until it is
+        one of the oldest of all.
+        """
         ...
 
     def deeds(self, *, lineage: str = "", run: str = "", limit: int = 100) -> Sequence[Deed]:

@@ -191,7 +191,9 @@ def test_runs_are_bounded_and_the_last_of_each_stays(path: Path) -> None:
 def test_what_a_run_did_in_a_lineage_is_found_by_lineage_and_by_run(diary: Diary) -> None:
     assert diary.deeds(lineage="0a" * 16) == diary.deeds(run="0" * 16) == []
     odd = f"found at {ODD}"
-    first = deed(1, outcome=Outcome.FAILED, exit_code=11, code="damage", message=odd, hint=odd)
+    first = deed(
+        1, outcome=Outcome.FAILED, exit_code=11, code=odd, policy=odd, message=odd, hint=odd
+    )
     other, second = deed(1, "0b" * 16, seq=7, seconds=2.5), deed(2)
     for one in (first, other, second):
         diary.note_deed(one)
@@ -200,6 +202,7 @@ def test_what_a_run_did_in_a_lineage_is_found_by_lineage_and_by_run(diary: Diary
     assert diary.deeds(run=first.record.run) == [other, first]
     assert diary.runs() == [], "they are no runs of their own"
     assert diary.last_runs("verify") == {}
+    assert diary.deeds(lineage=ODD) == []
 
 
 def test_deeds_are_kept_so_many_of_each_lineage_and_so_many_in_all(path: Path) -> None:
