@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from drd.core.retention import Decision, Keep
     from drd.model import PointInfo
     from drd.wiring import House
+    from drd.work.repository import Repository
 
 
 @click.group()
@@ -49,6 +50,7 @@ def preview(call: Call, name: str | None, **options: Any) -> Reply:
     would.
     """
     from drd.core.selectors import parse_time  # noqa: PLC0415
+    from drd.model import Role  # noqa: PLC0415
     from drd.wiring.clock import now  # noqa: PLC0415
 
     _check_rules(options, covered=name is not None)
@@ -61,11 +63,13 @@ def preview(call: Call, name: str | None, **options: Any) -> Reply:
     try:
         rules = _given(house, options)
         if house is not None and name is not None:
-            points = _points(house, name, reply)
+            repository = house.repository(Role.BACKUP)
+            points = _points(house, repository, name)
+            reply.warnings = repository.warnings
             if rules is None:
                 rules = _covering(house, name, points)
                 reply.text.append(f"by policy {rules[0]}, which covers it")
-            decisions = _of_points(house, points, (rules[1], zone or rules[2], moment))
+            decisions = _of_points(repository, points, (rules[1], zone or rules[2], moment))
         else:
             rules = rules or ("", None, UTC)  # without NAME they were asked for: there are some
             decisions = _of_times(_read(options["times"]), (rules[1], zone or rules[2], moment))
@@ -163,25 +167,23 @@ def _of_times(text: str, asked: _Asked) -> Sequence[Decision]:
     return retention.decide(times, keep, moment, zone=zone)
 
 
-def _points(house: House, name: str, reply: Reply) -> list[PointInfo]:
+def _points(house: House, repository: Repository, name: str) -> list[PointInfo]:
     """What there is of an image."""
     from drd.cli.ls import meant, named  # noqa: PLC0415
-    from drd.model import Role  # noqa: PLC0415
     from drd.work import listing  # noqa: PLC0415
 
-    repository = house.repository(Role.BACKUP)
     known = listing.known_points(
         repository, house.spare_catalogue(), of=meant(name), pool=house.readers()
     )
-    reply.warnings = repository.warnings
     return named(known, name)
 
 
-def _of_points(house: House, points: list[PointInfo], asked: _Asked) -> Sequence[Decision]:
+def _of_points(
+    repository: Repository, points: list[PointInfo], asked: _Asked
+) -> Sequence[Decision]:
     """Decisions on full *points* of an image; partial ones are no recovery points."""
     from drd.core import retention  # noqa: PLC0415
     from drd.core.trust import last_good  # noqa: PLC0415
-    from drd.model import Role  # noqa: PLC0415
     from drd.wiring.clock import now  # noqa: PLC0415
     from drd.work import listing  # noqa: PLC0415
     from drd.work.holds import holds_of  # noqa: PLC0415
@@ -190,7 +192,7 @@ def _of_points(house: House, points: list[PointInfo], asked: _Asked) -> Sequence
     points = listing.full_points(points)
     held = good = frozenset[int]()
     if points:
-        repository, lineage = house.repository(Role.BACKUP), points[0].lineage
+        lineage = points[0].lineage
         held = holds_of(repository, None, lineage, now=now()).seqs
         good = last_good(repository.trust, lineage)
     return retention.decide_points(points, keep, moment, zone=zone, held=held, last_good=good)

@@ -7,8 +7,6 @@ from dataclasses import replace
 import pytest
 from typing_extensions import override
 
-from drd.core import names
-from drd.core.trust import TRUST
 from drd.errors import (
     CrashError,
     IntegrityError,
@@ -18,11 +16,10 @@ from drd.errors import (
     TransientStoreError,
     UsageError,
 )
-from drd.model import Json, PointInfo, PointKind, Role
+from drd.model import PointInfo, PointKind, Role
 from drd.ports import Store
 from drd.testing.fakes import MemoryCatalogue, MemoryRing, seeded
 from drd.testing.mortal import Life, MortalStore
-from drd.testing.repository import host_key, root_document, trust_body
 from drd.testing.stores import FaultyStore
 from drd.work.holds import (
     Holds,
@@ -37,6 +34,7 @@ from drd.work.holds import (
 )
 from drd.work.lineagekeys import LineageKeys, load_keys
 from drd.work.repository import open_repository
+from tests.unit.work.trusting import revoked, root_says
 from tests.unit.work.world import World, fill
 
 
@@ -229,15 +227,8 @@ def test_a_key_that_trust_does_not_name_says_nothing(place: Place) -> None:
 
 def test_a_revoked_host_can_hold_and_cannot_release(place: Place) -> None:
     place.hold()
-    ring = place.world.ring
-    good: dict[str, Json] = {
-        "lineage": place.last.lineage.hex(),
-        "seq": 2,
-        "sha256": place.last.manifest_sha256.hex(),
-    }
-    entry = host_key(ring, revoked_at="2026-01-01T00:00:00+00:00", revoked=[good])
-    body = trust_body(ring, number=2, keys=[entry])
-    place.world.store.put(names.trust_key(2), root_document(ring, TRUST, body))
+    assert place.last.seq == 2
+    root_says(place.world, revoked(place.world, place.last, at="2026-01-01T00:00:00+00:00"))
     assert place.heard().seqs == {1}
     place.hold(place.last)
     with pytest.raises(IntegrityError, match="revoked"):

@@ -15,7 +15,6 @@ from typing_extensions import override
 from drd.core import names
 from drd.core.retention import Keep
 from drd.core.statement import Statement
-from drd.core.trust import TRUST
 from drd.errors import (
     CrashError,
     IntegrityError,
@@ -24,11 +23,11 @@ from drd.errors import (
     RefusedError,
     TransientStoreError,
 )
-from drd.model import Json, ObjectVersion, PointInfo, Role
+from drd.model import ObjectVersion, PointInfo, Role
 from drd.ports import Store
 from drd.stores.metered import MeteredStore
 from drd.testing.fakes import MemoryRing, seeded
-from drd.testing.repository import host_key, root_document, trust_body
+from drd.testing.repository import host_key
 from drd.testing.stores import FaultyStore
 from drd.work.holds import (
     HOLD,
@@ -73,6 +72,7 @@ from tests.unit.work.shears import (
     six,
 )
 from tests.unit.work.test_verify import EYES
+from tests.unit.work.trusting import revoked, root_says
 from tests.unit.work.world import World
 
 LONG = Terms(lasts=timedelta(days=30), again=timedelta(days=10))
@@ -394,15 +394,8 @@ def test_a_lineage_to_which_nothing_is_sealed_any_more_restores_with_one_warning
 ) -> None:
     """The key of its host is revoked, and the last good point that trust names is gone."""
     ring, first, last = world.ring, point(world, 3), point(world, 6)
-    good: Json = {
-        "lineage": last.lineage.hex(),
-        "seq": 6,
-        "sha256": last.manifest_sha256.hex(),
-    }
-    revoked = host_key(ring, revoked_at="2026-01-01T00:00:00+00:00", revoked=[good])
     new = replace(ring, host=type(ring).make("new host").host)
-    body = trust_body(ring, number=2, keys=[revoked, host_key(new)])
-    world.store.put(names.trust_key(2), root_document(ring, TRUST, body))
+    root_says(world, revoked(world, last, at="2026-01-01T00:00:00+00:00"), host_key(new))
     world.store._objects.pop(last.manifest_key)
     by = replace(
         holder(world, threads),

@@ -11,11 +11,10 @@ import pytest
 
 from drd.core import names
 from drd.core.retention import LAST_GOOD, Keep
-from drd.core.trust import TRUST
 from drd.errors import RefusedError
-from drd.model import Json, PointInfo
+from drd.model import PointInfo
 from drd.testing.fakes import MemoryCatalogue, MemoryRing, seeded
-from drd.testing.repository import host_key, root_document, trust_body
+from drd.testing.repository import host_key
 from drd.work.journals import journal_of
 from tests.unit.work.shears import (
     LAST_2,
@@ -35,6 +34,7 @@ from tests.unit.work.shears import (
     two_phases,
     unfinished,
 )
+from tests.unit.work.trusting import revoked, root_says
 from tests.unit.work.world import World
 
 
@@ -52,23 +52,6 @@ def world(made: World) -> World:
 def other_host(world: World) -> MemoryRing:
     """The same keys, another host's signature."""
     return replace(world.ring, host=MemoryRing.make("another host").host)
-
-
-def root_says(world: World, *keys: dict[str, Json]) -> None:
-    """The next trust document, with these keys."""
-    number = len(world.keys("trust/")) + 1
-    body = trust_body(world.ring, number=number, keys=keys)
-    world.store.put(names.trust_key(number), root_document(world.ring, TRUST, body))
-
-
-def revoked(world: World, point: PointInfo, *, sha256: bytes | None = None) -> dict[str, Json]:
-    """The host's key, revoked now, with *point* as the last good one."""
-    good: Json = {
-        "lineage": point.lineage.hex(),
-        "seq": point.seq,
-        "sha256": (sha256 or point.manifest_sha256).hex(),
-    }
-    return host_key(world.ring, revoked_at=world.clock.at.isoformat(), revoked=[good])
 
 
 def revoke(world: World, point: PointInfo) -> None:

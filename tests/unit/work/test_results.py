@@ -7,17 +7,15 @@ from datetime import timedelta
 
 import pytest
 
-from drd.core import names
 from drd.core.coverage import Cursor
 from drd.core.result import Result, told_by
 from drd.core.retention import Keep
-from drd.core.trust import TRUST
 from drd.errors import CrashError, TransientStoreError
 from drd.model import Damage
 from drd.ports import Store
 from drd.testing.fakes import MemoryCatalogue, MemoryRing, seeded
 from drd.testing.mortal import Life, MortalStore
-from drd.testing.repository import host_key, root_document, trust_body
+from drd.testing.repository import host_key
 from drd.testing.stores import FaultyStore
 from drd.work.lineagekeys import load_keys
 from drd.work.noting import weigh
@@ -38,6 +36,7 @@ from drd.work.rotating import Rotation, packs_of, verify_turn
 from drd.work.verify import Proof, Round
 from tests.unit.work.shears import history, new_world, pruner, run, run_until, seqs
 from tests.unit.work.test_verify import EYES
+from tests.unit.work.trusting import root_says
 from tests.unit.work.world import CELL, World, fill
 
 DAY = timedelta(days=1)
@@ -140,8 +139,7 @@ def test_what_hinders_is_a_warning(world: World) -> None:
 def test_a_verifier_of_its_own_may_write_results(world: World) -> None:
     verifier = replace(world.ring, host=MemoryRing.make("verifier").host)
     keys = [host_key(world.ring), host_key(verifier, roles=["verifier"])]
-    body = trust_body(world.ring, number=2, keys=keys)
-    world.store.put(names.trust_key(2), root_document(world.ring, TRUST, body))
+    root_says(world, *keys)
     repository = open_repository(world.store, verifier)
     assert write(load_keys(repository, lineage(world)), result(world), [], SCRIBE) is not None
     assert (
