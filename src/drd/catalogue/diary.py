@@ -24,6 +24,11 @@ TRIM_EVERY: Final = 256
 """All are trimmed once in so many runs: it reads over what stays for ever."""
 _T = TypeVar("_T")
 _RUN: Final = tuple(field.name for field in fields(RunRecord))
+_DEED: Final = (
+    *("run", "kind", "subject", "policy", "started_at", "ended_at", "outcome", "exit_code", "code"),
+    *("message", "hint", "seq", "seconds"),
+)
+"""Columns of a deed but for its facts; the others of a run say nothing of it."""
 _SAID: Final = ("subject", "label", "policy", "code", "message", "hint")
 _TIMES: Final = tuple(_RUN.index(name) for name in ("started_at", "slot", "ended_at"))
 _NAMES: Final = tuple(_RUN.index(name) for name in _SAID)
@@ -254,36 +259,16 @@ def _run(row: tuple[Any, ...]) -> RunRecord:
 
 
 def _deed_row(deed: Deed) -> dict[str, object]:
-    row = _run_row(deed.record, latest=False)
-    for name in ("latest", "label", "source", "slot", "lineage"):
-        del row[name]
-    for name in ("bytes_read", "bytes_changed", "bytes_uploaded"):
-        del row[name]
-    return row | {"facts": json.dumps(dict(deed.facts))}
+    run = _run_row(deed.record, latest=False)
+    return {name: run[name] for name in _DEED} | {"facts": json.dumps(dict(deed.facts))}
 
 
 def _deed(row: tuple[Any, ...]) -> Deed:
-    run, kind, subject, policy, started, ended, outcome, exit_code, code, message = row[:10]
-    hint, seq, seconds, facts = row[10:]
-    record = RunRecord(
-        run,
-        kind,
-        _string(subject),
-        "",
-        "",
-        _string(policy),
-        datetime.fromisoformat(started),
-        ended_at=datetime.fromisoformat(ended),
-        outcome=Outcome(outcome),
-        exit_code=exit_code,
-        code=_string(code),
-        message=_string(message),
-        hint=_string(hint),
-        seq=seq,
-        lineage=_string(subject),
-        seconds=seconds,
-    )
-    return Deed(record, json.loads(facts))
+    *values, facts = row
+    run = dict(zip(_DEED, values, strict=True))
+    run |= {"label": "", "source": "", "slot": None, "lineage": run["subject"]}
+    run |= {"bytes_read": 0, "bytes_changed": 0, "bytes_uploaded": 0}
+    return Deed(_run(tuple(run[name] for name in _RUN)), json.loads(facts))
 
 
 def _pause_row(pause: Pause) -> dict[str, object]:
