@@ -63,28 +63,22 @@ def _judged(house: House, names: Sequence[str], *, as_json: bool) -> Reply:
         for one in chosen
         if one.policy in seen.aims and is_verify_overdue(one, seen.aims[one.policy], seen.at)
     ]
-    overdue, unheard = (unproven, []) if seen.knows_proven else ([], unproven)
     bad = [one for one in chosen if one.state in (*CRITICAL_STATES, *WARNING_STATES)]
-    reply = Reply(forced_exit=_verdict(seen, chosen, overdue, unheard))
+    reply = Reply(forced_exit=_verdict(seen, chosen, unproven))
     problems = [(one.label, f"{one.state.value}: {one.message}") for one in bad]
-    problems += [(one.label, "its verify is overdue") for one in overdue]
-    problems += [(one.label, f"verify unknown: {UNHEARD}") for one in unheard]
+    told = "its verify is overdue" if seen.knows_proven else f"verify unknown: {UNHEARD}"
+    problems += [(one.label, told) for one in unproven]
     problems[:0] = [("drd", doubt) for doubt in status.doubts(seen)]
-    first = f"{_words(seen, chosen, overdue, unheard)} | {_numbers(seen, chosen, overdue, unheard)}"
+    first = f"{_words(seen, chosen, unproven)} | {_numbers(seen, chosen, unproven)}"
     _fill(reply, first, problems)
     reply.lists["lineages"] = [status.lineage_row(one) for one in chosen] if as_json else []
     reply.facts |= status.facts(seen, chosen)
     return reply
 
 
-def _verdict(
-    seen: Survey,
-    chosen: Sequence[Standing],
-    overdue: Sequence[Standing],
-    unheard: Sequence[Standing],
-) -> int:
+def _verdict(seen: Survey, chosen: Sequence[Standing], unproven: Sequence[Standing]) -> int:
     """What was missed is missed, whether or not the daemon lives; that all is well only a daemon can
-    know that does, and that has heard what verifies found.
+    know that does, and that has heard what verifies found. Until then the *unproven* are not overdue.
     """
     states = {one.state for one in chosen}
     if states.intersection(CRITICAL_STATES):
@@ -92,17 +86,13 @@ def _verdict(
     if seen.is_silent:
         return UNKNOWN
     troubled = bool(status.troubles(seen))  # a daemon that just ended is none: it may start again
+    overdue = bool(unproven) and seen.knows_proven
     if troubled or overdue or states.intersection(WARNING_STATES):
         return WARNING
-    return UNKNOWN if unheard else OK
+    return UNKNOWN if unproven else OK
 
 
-def _words(
-    seen: Survey,
-    chosen: Sequence[Standing],
-    overdue: Sequence[Standing],
-    unheard: Sequence[Standing],
-) -> str:
+def _words(seen: Survey, chosen: Sequence[Standing], unproven: Sequence[Standing]) -> str:
     """What is wrong, in the words of a pager."""
     counts = status.counts(chosen)
     said = [
@@ -110,28 +100,26 @@ def _words(
         for state in (*CRITICAL_STATES, *WARNING_STATES)
         if counts[state.value]
     ]
-    said += [f"{len(overdue)} verify overdue"] if overdue else []
+    if unproven and seen.knows_proven:
+        said.append(f"{len(unproven)} verify overdue")
     wrong = [one for one in chosen if one.state in (*CRITICAL_STATES, *WARNING_STATES)]
     if wrong:
         more = ", …" if len(wrong) > NAMED else ""
         said[-1] += f" ({', '.join(one.label for one in wrong[:NAMED])}{more})"
-    said += [f"{len(unheard)} verify unknown: {UNHEARD}"] if unheard else []
+    if unproven and not seen.knows_proven:
+        said.append(f"{len(unproven)} verify unknown: {UNHEARD}")
     said += status.doubts(seen)
     return ", ".join(said) or f"{len(chosen)} lineages"
 
 
-def _numbers(
-    seen: Survey,
-    chosen: Sequence[Standing],
-    overdue: Sequence[Standing],
-    unheard: Sequence[Standing],
-) -> str:
+def _numbers(seen: Survey, chosen: Sequence[Standing], unproven: Sequence[Standing]) -> str:
     """Performance data: ``label=value[unit];warn;crit;min``; ``U`` is a value that cannot be told."""
     counts = status.counts(chosen)
     told = [f"lineages={len(chosen)};;;0"]
     told += [f"{state.value}={counts[state.value]};;0;0" for state in CRITICAL_STATES]
     told += [f"{state.value}={counts[state.value]};0;;0" for state in WARNING_STATES]
-    told.append(f"verify_overdue={'U' if unheard else len(overdue)};0;;0")
+    overdue = len(unproven) if seen.knows_proven or not unproven else "U"
+    told.append(f"verify_overdue={overdue};0;;0")
     ages = [one.age for one in chosen if one.age is not None and one.rpo is not None]
     if ages:
         told.append(f"oldest={max(ages):.0f}s;;;0")
