@@ -441,9 +441,8 @@ class _Pass:
         for key in superseded(pruner.repository, survey.lineage, self._now):
             knife.purge(key)
         ended = over(pruner.repository, survey.lineage, self._now)
-        if (
-            ended
-        ):  # by this host's clock: one that is ahead would end the hold of a restore under way
+        if ended:
+            # By this host's clock: one that is ahead would end the hold of a restore under way.
             self._time()
         for key in ended:
             knife.purge(key)
